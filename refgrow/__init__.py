@@ -1,0 +1,52 @@
+"""Growing neural networks, written out so that a paper and its code can be read side by side.
+
+The modules in reading order; each imports only what stands above it:
+
+- ``validation``   input is checked and errors are worded here
+- ``kernels``      every compiled loop
+- ``numerics``     proof tools: complex step, central differences, Taylor slopes
+- ``data``         toy problems
+- ``activations``  value and first two derivatives
+- ``losses``       value, gradient and curvature with respect to the output
+- ``neurons``      neuron families sigma(theta, x)
+- ``networks``     ``Shallow`` and ``MLP``
+- ``optimizers``   gd, momentum, adam, adagrad
+- ``growth``       ``Split``, ``Add``, ``Prune``, ``Plan``, ``apply``
+- ``train``        ``fit`` and ``fit_and_grow``
+- ``s2d``          splitting steepest descent; ``s2d_theory``: its functional view
+- ``baselines``    what the papers compare with
+
+Modules load on first use: importing the package imports neither numba nor matplotlib.
+"""
+
+from importlib import import_module
+from types import ModuleType
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "activations",
+    "baselines",
+    "data",
+    "growth",
+    "kernels",
+    "losses",
+    "networks",
+    "neurons",
+    "numerics",
+    "optimizers",
+    "s2d",
+    "s2d_theory",
+    "train",
+    "validation",
+]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

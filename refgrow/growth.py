@@ -1,0 +1,307 @@
+"""The only module that changes a network's shape.
+
+A chapter decides a `Plan`, a tuple of `Split`, `Add` and `Prune` edits with the change of the loss
+they predict; `apply` carries it out. Layers, neurons, displacements and fan-ins are named in the
+network as it was before the plan, so the order of the edits does not matter:
+
+- rows first: copies are displaced and new neurons appended, in the old coordinates of their inputs;
+- columns second: whoever reads a split neuron reads its copies, each with its fraction of the old
+  weight. A displacement of a neuron in the next layer, or a new neuron's fan-in, follows its input
+  through the split in the same way.
+
+That is the augmented network of S2D eq 6: the copies of one neuron are summed with their fractions
+before anyone reads them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+
+from refgrow import validation
+from refgrow.networks import MLP, Network, Shallow
+
+# Fractions are divided by hand (1/3, ...): their sum may be off by rounding, not by more.
+FRACTION_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Replace a neuron by displaced copies.
+
+    Attributes
+    ----------
+    layer, neuron : int
+        Hidden layer and row, counted from zero; a Shallow network has layer 0 only.
+    fractions : (k,)
+        Sum to one, signed or not. They multiply the outgoing weights only; copies of fraction zero
+        are dropped.
+    directions : (k, d)
+        Copy i moves by size * directions[i].
+
+    Source: S2D eq 2, S3D eq 1.
+    """
+
+    layer: int
+    neuron: int
+    fractions: np.ndarray
+    directions: np.ndarray
+
+    def __post_init__(self) -> None:
+        _index(self, "layer")
+        _index(self, "neuron")
+        fractions = validation.as_array(self.fractions, "fractions", ("k",))
+        if abs(fractions.sum() - 1) > FRACTION_TOLERANCE * max(1, np.abs(fractions).sum()):
+            raise ValueError(
+                f"fractions must sum to 1, or the split would change the function; "
+                f"got a sum of {fractions.sum():.12g}."
+            )
+        directions = validation.as_array(
+            self.directions, "directions", (len(fractions), "d"), hint="One row a copy."
+        )
+        object.__setattr__(self, "fractions", fractions)
+        object.__setattr__(self, "directions", directions)
+
+
+@dataclass(frozen=True, eq=False)
+class Add:
+    """Add neurons to a layer.
+
+    Attributes
+    ----------
+    layer : int
+    fan_in : (k, d)
+        Their parameters theta; the plan's size multiplies these only.
+    fan_out : (p, k)
+        Their outgoing weights: p rows of the next layer, or outputs of a Shallow network.
+    keep : float
+        The old neurons' outgoing weights (not the bias) are multiplied by it: 1 adds to the
+        function, 1 - g with fan-outs of g is the Frank-Wolfe step.
+
+    Source: S2D, baselines of Fig 1 d and appendix B.5.
+    """
+
+    layer: int
+    fan_in: np.ndarray
+    fan_out: np.ndarray
+    keep: float = 1.0
+
+    def __post_init__(self) -> None:
+        _index(self, "layer")
+        fan_in = validation.as_array(self.fan_in, "fan_in", ("k", "d"))
+        fan_out = validation.as_array(
+            self.fan_out, "fan_out", ("p", len(fan_in)), hint="One column a new neuron."
+        )
+        object.__setattr__(self, "fan_in", fan_in)
+        object.__setattr__(self, "fan_out", fan_out)
+        object.__setattr__(self, "keep", validation.as_scalar(self.keep, "keep"))
+
+
+@dataclass(frozen=True)
+class Prune:
+    """Remove neurons from a layer, at least one of which must stay.
+
+    Attributes
+    ----------
+    layer : int
+    neurons : tuple of int
+    """
+
+    layer: int
+    neurons: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _index(self, "layer")
+        neurons = tuple(
+            validation.as_integer(i, f"neurons[{k}]", at_least=0)
+            for k, i in enumerate(self.neurons)
+        )
+        object.__setattr__(self, "neurons", neurons)
+
+
+Edit = Split | Add | Prune
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Edits and what they promise: the mean loss changes by coefficient * size**order, up to
+    O(size**remainder).
+
+    Attributes
+    ----------
+    edits : tuple of Split, Add, Prune
+        Empty when the criterion is not met.
+    size : float
+        The size `apply` uses unless told otherwise.
+    coefficient, order, remainder
+        The prediction. A split has order 2 and remainder 3, or 4 when it is symmetric with zero
+        mean; an added neuron order 1 and remainder 2.
+    message : str
+        What was decided, for a person.
+    """
+
+    edits: tuple[Edit, ...]
+    size: float
+    coefficient: float
+    order: int
+    remainder: int
+    message: str = ""
+
+    def predicted(self, size: float | None = None) -> float:
+        """The predicted change of the mean loss at this size (the plan's own by default)."""
+        return self.coefficient * (self.size if size is None else size) ** self.order
+
+
+def apply(network: Network, plan: Plan, size: float | None = None) -> Network:
+    """The network after the plan; the one given stays as it was.
+
+    The first copy of a split neuron takes its place, the others follow the layer's last neuron, so
+    the indices of neurons that are not pruned remain what they were.
+
+    Parameters
+    ----------
+    network : Shallow or MLP
+    plan : Plan
+    size : float, optional
+        Overrides the plan's size; at size zero a split leaves the function unchanged.
+
+    Raises
+    ------
+    ValueError
+        For layers or neurons that do not exist, shapes that do not fit, two splits of one neuron,
+        a neuron both split and pruned, a layer pruned empty.
+
+    Source: S2D eqs 2 and 6, Algorithm 1 step 4.
+    """
+    if not isinstance(plan, Plan):
+        raise TypeError(f"plan must be a growth.Plan; got {type(plan).__name__}.")
+    size = validation.as_scalar(plan.size if size is None else size, "size")
+    if isinstance(network, Shallow):
+        # The outgoing weights, as the next layer's matrix without a bias.
+        readout = network.weights.reshape(len(network.theta), -1).T
+        theta, readout = _apply([network.theta, readout], plan.edits, size, biases=False)
+        weights = readout[0] if network.weights.ndim == 1 else readout.T
+        return network.with_arrays([theta, weights])
+    if isinstance(network, MLP):
+        return network.with_arrays(_apply(list(network.arrays), plan.edits, size, biases=True))
+    raise TypeError(
+        f"network must be a networks.Shallow or networks.MLP; got {type(network).__name__}."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Member:
+    """A neuron of the grown layer, told in the coordinates of the old network.
+
+    It starts from the row `source` (None: a new neuron, from zero), moves by `shift`, and is read
+    either through `share` times the source's outgoing weights or through its own `fan_out`.
+    """
+
+    source: int | None
+    shift: np.ndarray
+    share: float = 1.0
+    fan_out: np.ndarray | None = None
+
+
+def _apply(
+    matrices: list[np.ndarray], edits: Sequence[Edit], size: float, *, biases: bool
+) -> list[np.ndarray]:
+    """Grow a chain of matrices of which all but the last hold hidden neurons."""
+    _check_edits(matrices, edits)
+    layers = [_members(k, matrices, edits, size) for k in range(len(matrices) - 1)]
+    layers.append([_Member(row, np.zeros(matrices[-1].shape[1])) for row in range(len(matrices[-1]))])
+    grown = []
+    for k, (W, members) in enumerate(zip(matrices, layers, strict=True)):
+        rows = np.array([m.shift + (0.0 if m.source is None else W[m.source]) for m in members])
+        if k > 0:
+            columns = [_column(read, members, rows) for read in layers[k - 1]]
+            rows = np.column_stack(columns + ([rows[:, -1]] if biases else []))
+        grown.append(rows)
+    return grown
+
+
+def _members(
+    layer: int, matrices: list[np.ndarray], edits: Sequence[Edit], size: float
+) -> list[_Member]:
+    """The neurons of one grown layer: old ones in their places, then copies, then new ones."""
+    here = [edit for edit in edits if edit.layer == layer]
+    still = np.zeros(matrices[layer].shape[1])
+    keep = float(np.prod([edit.keep for edit in here if isinstance(edit, Add)]))
+    places = {j: _Member(j, still, keep) for j in range(len(matrices[layer]))}
+    appended = []
+    for edit in here:
+        if isinstance(edit, Split):
+            copies = [
+                _Member(edit.neuron, size * direction, keep * fraction)
+                for fraction, direction in zip(edit.fractions, edit.directions, strict=True)
+                if fraction != 0
+            ]
+            places[edit.neuron] = copies[0]
+            appended += copies[1:]
+    for edit in here:
+        if isinstance(edit, Add):
+            appended += [
+                _Member(None, size * fan_in, fan_out=fan_out)
+                for fan_in, fan_out in zip(edit.fan_in, edit.fan_out.T, strict=True)
+            ]
+        elif isinstance(edit, Prune):
+            for j in edit.neurons:
+                del places[j]
+    return [*places.values(), *appended]
+
+
+def _column(read: _Member, members: list[_Member], rows: np.ndarray) -> np.ndarray:
+    """The weights with which the grown layer's rows read one neuron of the layer below."""
+    if read.source is not None:
+        return read.share * rows[:, read.source]
+    fan_out = cast(np.ndarray, read.fan_out)
+    # New neurons of neighbouring layers do not read each other.
+    return np.array([0.0 if m.source is None else fan_out[m.source] for m in members])
+
+
+def _check_edits(matrices: list[np.ndarray], edits: Sequence[Edit]) -> None:
+    touched: set[tuple[int, int]] = set()
+    for edit in edits:
+        if not isinstance(edit, (Split, Add, Prune)):
+            raise TypeError(f"edits must be Split, Add or Prune; got {type(edit).__name__}.")
+        if edit.layer >= len(matrices) - 1:
+            raise ValueError(
+                f"layer must be below {len(matrices) - 1}, the number of hidden layers; "
+                f"got {edit.layer}."
+            )
+        W = matrices[edit.layer]
+        if isinstance(edit, Add):
+            _check_shape("fan_in", edit.fan_in, ("k", W.shape[1]))
+            _check_shape("fan_out", edit.fan_out, (len(matrices[edit.layer + 1]), "k"))
+            continue
+        if isinstance(edit, Split):
+            _check_shape("directions", edit.directions, ("k", W.shape[1]))
+        for j in (edit.neuron,) if isinstance(edit, Split) else edit.neurons:
+            if j >= len(W):
+                raise ValueError(
+                    f"neuron must be below {len(W)}, the width of layer {edit.layer}; got {j}."
+                )
+            if (edit.layer, j) in touched:
+                raise ValueError(
+                    f"neuron {j} of layer {edit.layer} is named twice; a plan may split or prune "
+                    "it once."
+                )
+            touched.add((edit.layer, j))
+    for layer in range(len(matrices) - 1):
+        pruned = sum(len(e.neurons) for e in edits if isinstance(e, Prune) and e.layer == layer)
+        if pruned == len(matrices[layer]):
+            raise ValueError(f"at least one neuron of layer {layer} must stay; all are pruned.")
+
+
+def _check_shape(name: str, array: np.ndarray, shape: tuple[Any, Any]) -> None:
+    if any(isinstance(s, int) and a != s for a, s in zip(array.shape, shape, strict=True)):
+        raise ValueError(
+            f"{name} must have shape ({shape[0]}, {shape[1]}) to fit the network; "
+            f"got {array.shape}."
+        )
+
+
+def _index(edit: Edit, name: str) -> None:
+    value = validation.as_integer(getattr(edit, name), name, at_least=0)
+    object.__setattr__(edit, name, value)

@@ -1,0 +1,362 @@
+"""Networks: `Shallow` and `MLP`, frozen records of arrays that are called like functions.
+
+Both know three things and no more: the output at X; a forward pass that keeps what the backward
+pass needs (`Trace`); and the backward pass, which returns the gradient of every array and the
+sensitivities, the derivative of the loss with respect to every hidden neuron's output. The
+sensitivities are the factor Phi' of S2D's splitting matrix.
+
+`hessian_product` differentiates the backward pass once more, by hand.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from refgrow import activations, losses, validation
+from refgrow.neurons import Neuron
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a forward pass leaves for the backward pass.
+
+    Attributes
+    ----------
+    inputs : list of (n, d)
+        The input of every layer, with its column of ones for an MLP.
+    states : list of (n, m)
+        MLP: the pre-activations of every layer, the last one being the output. Shallow: the
+        neurons' outputs.
+    output : (n, p)
+    """
+
+    inputs: list[np.ndarray]
+    states: list[np.ndarray]
+    output: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Shallow:
+    """f(x) = sum_j w_j sigma(theta_j, x): one hidden layer of any neuron family, a linear output.
+
+    Parameters
+    ----------
+    theta : (m, d)
+        One row a neuron; d is what the family needs (3 for the bump, d_in for ridge neurons).
+    weights : (m,) or (m, p)
+        Outgoing weights; (m,) means one output.
+    neuron : neurons.Neuron
+        ``neurons.bump``, ``neurons.ridge("tanh")``, ``neurons.particle(h)``, ...
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit each other, are empty or not finite.
+
+    Source: S2D section 2.1 and appendix B.1.
+    """
+
+    theta: np.ndarray
+    weights: np.ndarray
+    neuron: Neuron
+
+    def __post_init__(self) -> None:
+        theta = validation.as_array(self.theta, "theta", ("m", "d"))
+        one_output = np.ndim(self.weights) == 1
+        weights = validation.as_array(
+            self.weights,
+            "weights",
+            (len(theta),) if one_output else (len(theta), "p"),
+            hint="One row of theta and one (row of) weights a neuron.",
+        )
+        if not callable(getattr(self.neuron, "hessian", None)):
+            raise TypeError(
+                "neuron must be a neuron family such as neurons.bump or neurons.ridge('tanh'); "
+                f"got {self.neuron!r}."
+            )
+        object.__setattr__(self, "theta", _frozen(theta))
+        object.__setattr__(self, "weights", _frozen(weights))
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The parameters, (theta, weights)."""
+        return self.theta, self.weights
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The number of neurons of every hidden layer."""
+        return (len(self.theta),)
+
+    def with_arrays(self, arrays: Sequence[np.ndarray]) -> "Shallow":
+        """The same network with other parameters."""
+        return Shallow(arrays[0], arrays[1], self.neuron)
+
+    def __call__(self, X: Any) -> np.ndarray:
+        """The output at X (n, d_in): (n, p)."""
+        return self.forward(X).output
+
+    def forward(self, X: Any) -> Trace:
+        """The output and what `backward` needs; X (n, d_in)."""
+        return self._forward(self.check_inputs(X), self.arrays)
+
+    def backward(self, trace: Trace, G: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Gradients of the arrays, and sensitivities (n, m), from G = d loss / d output (n, p)."""
+        return self._backward(trace, G, self.arrays)
+
+    def check_inputs(self, X: Any) -> np.ndarray:
+        """X as the formulas want it, or an error."""
+        X = validation.as_array(X, "X", ("n", "d_in"))
+        if self.theta.shape[1] != self.neuron.parameters(X.shape[1]):
+            raise ValueError(
+                f"{self.neuron.name} neurons on inputs with {X.shape[1]} columns need theta of "
+                f"shape (m, {self.neuron.parameters(X.shape[1])}); got {self.theta.shape}."
+            )
+        return X
+
+    # The unchecked passes take the arrays, so that training need not build a network a step.
+    def _forward(self, X: np.ndarray, arrays: Sequence[np.ndarray]) -> Trace:
+        theta, weights = arrays
+        values = self.neuron.value(theta, X)
+        return Trace([X], [values], values @ weights.reshape(len(theta), -1))
+
+    def _backward(
+        self, trace: Trace, G: np.ndarray, arrays: Sequence[np.ndarray]
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        theta, weights = arrays
+        sensitivity = G @ weights.reshape(len(theta), -1).T
+        by_theta = self.neuron.gradient(theta, trace.inputs[0], sensitivity.T)
+        by_weights = (trace.states[0].T @ G).reshape(weights.shape)
+        return [by_theta, by_weights], [sensitivity]
+
+
+@dataclass(frozen=True, eq=False)
+class MLP:
+    """A fully connected network: hidden layers that share an activation, a linear last layer.
+
+    Parameters
+    ----------
+    weights : sequence of (out, in + 1)
+        One matrix a layer, the bias as its last column; the rows of all but the last one are the
+        hidden neurons' parameters theta.
+    activation : str or activations.Activation
+
+    Raises
+    ------
+    ValueError, TypeError
+        For matrices that do not chain, are empty or not finite, or an unknown activation.
+
+    Source: S2D section 2.2.
+    """
+
+    weights: Sequence[np.ndarray]
+    activation: "str | activations.Activation" = "tanh"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.weights, np.ndarray) or not isinstance(self.weights, Sequence):
+            raise TypeError(
+                "weights must be a list of matrices of shape (out, in + 1), one a layer; "
+                f"got {type(self.weights).__name__}."
+            )
+        if not self.weights:
+            raise ValueError("weights must hold at least one matrix; got an empty list.")
+        checked = [
+            validation.as_array(W, f"weights[{k}]", ("out", "in + 1"))
+            for k, W in enumerate(self.weights)
+        ]
+        if checked[0].shape[1] < 2:
+            raise ValueError(
+                "weights[0] must have at least two columns, one input and the bias; "
+                f"got shape {checked[0].shape}."
+            )
+        for k in range(1, len(checked)):
+            if checked[k].shape[1] != checked[k - 1].shape[0] + 1:
+                raise ValueError(
+                    f"weights[{k}] must have {checked[k - 1].shape[0]} + 1 columns, one for each "
+                    f"row of weights[{k - 1}] and the bias; got shape {checked[k].shape}."
+                )
+        object.__setattr__(self, "weights", tuple(_frozen(W) for W in checked))
+        object.__setattr__(self, "activation", activations.get(self.activation))
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The parameters, the weight matrices."""
+        return tuple(self.weights)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The number of neurons of every hidden layer."""
+        return tuple(len(W) for W in self.weights[:-1])
+
+    def with_arrays(self, arrays: Sequence[np.ndarray]) -> "MLP":
+        """The same network with other parameters."""
+        return MLP(list(arrays), self.activation)
+
+    def __call__(self, X: Any) -> np.ndarray:
+        """The output at X (n, d_in): (n, p)."""
+        return self.forward(X).output
+
+    def forward(self, X: Any) -> Trace:
+        """The output and what `backward` needs; X (n, d_in)."""
+        return self._forward(self.check_inputs(X), self.arrays)
+
+    def backward(self, trace: Trace, G: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Gradients of the matrices, and per hidden layer the sensitivities (n, m), from
+        G = d loss / d output (n, p)."""
+        return self._backward(trace, G, self.arrays)
+
+    def check_inputs(self, X: Any) -> np.ndarray:
+        """X as the formulas want it, or an error."""
+        columns = self.weights[0].shape[1] - 1
+        return validation.as_array(
+            X, "X", ("n", columns), hint="The bias is inside the network: X has no column of ones."
+        )
+
+    def _forward(self, X: np.ndarray, arrays: Sequence[np.ndarray]) -> Trace:
+        value = activations.get(self.activation).value
+        inputs, states = [], []
+        H = X
+        for k, W in enumerate(arrays):
+            inputs.append(np.column_stack([H, np.ones(len(H))]))
+            states.append(inputs[-1] @ W.T)
+            if k < len(arrays) - 1:
+                H = value(states[-1])
+        return Trace(inputs, states, states[-1])
+
+    def _backward(
+        self, trace: Trace, G: np.ndarray, arrays: Sequence[np.ndarray]
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        derivative = activations.get(self.activation).derivative
+        gradients, sensitivities = [G.T @ trace.inputs[-1]], []
+        for k in range(len(arrays) - 1, 0, -1):
+            sensitivities.insert(0, G @ arrays[k][:, :-1])
+            G = sensitivities[0] * derivative(trace.states[k - 1])
+            gradients.insert(0, G.T @ trace.inputs[k - 1])
+        return gradients, sensitivities
+
+
+Network = TypeVar("Network", Shallow, MLP)
+
+
+def check(network: Any, X: Any, Y: Any, loss: Any) -> tuple[np.ndarray, np.ndarray, losses.Loss]:
+    """X, Y and the loss as the formulas want them, or an error that says what does not fit."""
+    if not isinstance(network, (Shallow, MLP)):
+        raise TypeError(
+            f"network must be a networks.Shallow or networks.MLP; got {type(network).__name__}."
+        )
+    loss = losses.get(loss)
+    X = network.check_inputs(X)
+    outputs = network.arrays[-1].shape[0] if isinstance(network, MLP) else _outputs(network.weights)
+    return X, loss.check(Y, len(X), outputs), loss
+
+
+def loss_and_gradient(
+    network: "Shallow | MLP", X: Any, Y: Any, loss: "str | losses.Loss"
+) -> tuple[float, list[np.ndarray]]:
+    """The mean loss and its gradient with respect to every array of the network.
+
+    Parameters
+    ----------
+    network : Shallow or MLP
+    X : (n, d_in)
+    Y : (n, p), or labels (n,)
+    loss : str or losses.Loss
+    """
+    X, Y, loss = check(network, X, Y, loss)
+    trace = network._forward(X, network.arrays)
+    G = loss.slope(trace.output, Y) / len(X)
+    return float(loss.samples(trace.output, Y).mean()), network.backward(trace, G)[0]
+
+
+def hessian_product(
+    network: "Shallow | MLP",
+    X: Any,
+    Y: Any,
+    loss: "str | losses.Loss",
+    direction: Sequence[np.ndarray],
+) -> list[np.ndarray]:
+    """The Hessian of the mean loss times a direction, without forming the Hessian.
+
+    The forward and the backward pass are differentiated along the direction, line by line; the
+    cost is that of two gradients.
+
+    Parameters
+    ----------
+    network : Shallow or MLP
+    X : (n, d_in)
+    Y : (n, p), or labels (n,)
+    loss : str or losses.Loss
+    direction : sequence of arrays
+        Of the shapes of ``network.arrays``.
+
+    Returns
+    -------
+    list of arrays of the same shapes.
+
+    Raises
+    ------
+    ValueError
+        Where the activation has no second derivative.
+    """
+    X, Y, loss = check(network, X, Y, loss)
+    if len(direction) != len(network.arrays):
+        raise ValueError(
+            f"direction must hold {len(network.arrays)} arrays, one for each of the network's; "
+            f"got {len(direction)}."
+        )
+    V = [
+        validation.as_array(v, f"direction[{k}]", a.shape)
+        for k, (v, a) in enumerate(zip(direction, network.arrays, strict=True))
+    ]
+    trace = network._forward(X, network.arrays)
+    G = loss.slope(trace.output, Y) / len(X)
+    bend = loss.bend(trace.output, Y) / len(X)
+    along = _shallow_along if isinstance(network, Shallow) else _mlp_along
+    return along(network, trace, G, bend, V)
+
+
+def _shallow_along(
+    network: Shallow, trace: Trace, G: np.ndarray, bend: np.ndarray, V: list[np.ndarray]
+) -> list[np.ndarray]:
+    theta, X, values = network.theta, trace.inputs[0], trace.states[0]
+    w, dw = (a.reshape(len(theta), -1) for a in (network.weights, V[1]))
+    d_values = np.einsum("nmd,md->nm", network.neuron.jacobian(theta, X), V[0])
+    dG = np.einsum("npq,nq->np", bend, d_values @ w + values @ dw)
+    H = network.neuron.hessian(theta, X, (G @ w.T).T)
+    by_theta = network.neuron.gradient(theta, X, (dG @ w.T + G @ dw.T).T)
+    by_theta += np.einsum("mde,me->md", H, V[0])
+    return [by_theta, (values.T @ dG + d_values.T @ G).reshape(network.weights.shape)]
+
+
+def _mlp_along(
+    network: MLP, trace: Trace, G: np.ndarray, bend: np.ndarray, V: list[np.ndarray]
+) -> list[np.ndarray]:
+    activation = activations.get(network.activation)
+    second = activations.second_derivative(activation, "a Hessian")
+    W, depth = network.arrays, len(V)
+    d_inputs = [np.zeros_like(trace.inputs[0])]
+    d_states = []
+    for k in range(depth):
+        d_states.append(trace.inputs[k] @ V[k].T + d_inputs[k] @ W[k].T)
+        if k < depth - 1:
+            dH = activation.derivative(trace.states[k]) * d_states[k]
+            d_inputs.append(np.column_stack([dH, np.zeros(len(dH))]))
+    dG = np.einsum("npq,nq->np", bend, d_states[-1])
+    products = [dG.T @ trace.inputs[-1] + G.T @ d_inputs[-1]]
+    for k in range(depth - 1, 0, -1):
+        S, dS = G @ W[k][:, :-1], dG @ W[k][:, :-1] + G @ V[k][:, :-1]
+        slope = activation.derivative(trace.states[k - 1])
+        G, dG = S * slope, dS * slope + S * second(trace.states[k - 1]) * d_states[k - 1]
+        products.insert(0, dG.T @ trace.inputs[k - 1] + G.T @ d_inputs[k - 1])
+    return products
+
+
+def _outputs(weights: np.ndarray) -> int:
+    return 1 if weights.ndim == 1 else weights.shape[1]
+
+
+def _frozen(array: np.ndarray) -> np.ndarray:
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy

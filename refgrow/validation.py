@@ -1,0 +1,212 @@
+"""One place where input is checked and errors are worded.
+
+Every public function passes what it is given through these functions before any compiled code
+runs. An error says which argument, what was required, what was given and how to mend it. What is
+accepted is never changed: arrays come back as float64 and C-contiguous, as copies where needed.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+# Relative asymmetry above which a "symmetric" matrix is refused: far above rounding, far below
+# anything a forgotten transpose would leave.
+SYMMETRY_TOLERANCE = 1e-8
+
+
+def as_array(value: Any, name: str, shape: Sequence[str | int], *, hint: str = "") -> np.ndarray:
+    """A finite float64 C-contiguous array of the given shape.
+
+    Parameters
+    ----------
+    value : array_like
+        Read-only, Fortran-ordered, non-contiguous, float32 and integer input is accepted.
+    name : str
+        The argument's name, for the error.
+    shape : sequence of str or int
+        A name for every free dimension, an integer for every fixed one: ``("n", 3)``.
+    hint : str
+        How to mend a wrong shape, where the caller knows better than this function.
+
+    Raises
+    ------
+    TypeError
+        For sparse, object, string, boolean or complex input.
+    ValueError
+        For ragged or empty input, a wrong shape, NaN or infinity (with its index).
+    """
+    array = _real_array(value, name)
+    wanted = f"({', '.join(str(s) for s in shape)}{',' if len(shape) == 1 else ''})"
+    if array.ndim != len(shape):
+        raise ValueError(
+            f"{name} must be {len(shape)}-D with shape {wanted}; got shape {array.shape}."
+            + _hint(hint or _dimension_hint(name, array.ndim, len(shape)))
+        )
+    for axis, size in enumerate(shape):
+        if isinstance(size, int) and array.shape[axis] != size:
+            raise ValueError(
+                f"{name} must have shape {wanted}; got shape {array.shape}, "
+                f"where axis {axis} should be {size}." + _hint(hint)
+            )
+    return _finite(array, name)
+
+
+def as_symmetric(S: Any, name: str) -> np.ndarray:
+    """A symmetric matrix, or a stack of them: shape (d, d) or (..., d, d)."""
+    array = _real_array(S, name)
+    if array.ndim < 2 or array.shape[-1] != array.shape[-2]:
+        raise ValueError(f"{name} must have shape (d, d) or (..., d, d); got shape {array.shape}.")
+    array = _finite(array, name)
+    gap = np.abs(array - np.swapaxes(array, -1, -2)).max()
+    if gap > SYMMETRY_TOLERANCE * max(np.abs(array).max(), np.finfo(float).tiny):
+        raise ValueError(
+            f"{name} must be symmetric; its largest asymmetry is {gap:.3g}. "
+            f"Use ({name} + {name}.T) / 2 if the difference is rounding."
+        )
+    return array
+
+
+def as_labels(y: Any, name: str, classes: int, n: int) -> np.ndarray:
+    """Integer class labels 0 .. classes - 1, shape (n,)."""
+    array = np.asarray(y)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integer labels; got dtype {array.dtype}.")
+    if array.shape != (n,):
+        raise ValueError(
+            f"{name} must have shape ({n},), one label a sample; got shape {array.shape}."
+        )
+    outside = np.flatnonzero((array < 0) | (array >= classes))
+    if outside.size:
+        raise ValueError(
+            f"{name} must hold labels from 0 to {classes - 1}, one for each of the network's "
+            f"{classes} outputs; got {array[outside[0]]} at index {outside[0]}."
+        )
+    return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def as_scalar(
+    value: Any,
+    name: str,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> float:
+    """A finite real number within the given bounds."""
+    wanted = _bounds(above=above, at_least=at_least, below=below, at_most=at_most)
+    if isinstance(value, (bool, np.bool_, str, bytes)) or np.ndim(value) != 0:
+        raise TypeError(f"{name} must be a number{wanted}; got {value!r}.")
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number{wanted}; got {value!r}.") from None
+    if (
+        not np.isfinite(number)
+        or (above is not None and not number > above)
+        or (at_least is not None and not number >= at_least)
+        or (below is not None and not number < below)
+        or (at_most is not None and not number <= at_most)
+    ):
+        raise ValueError(f"{name} must be a finite number{wanted}; got {value!r}.")
+    return number
+
+
+def as_integer(
+    value: Any, name: str, *, at_least: int | None = None, at_most: int | None = None
+) -> int:
+    """An integer within the given bounds; 3.0 is refused, numpy integers are accepted."""
+    wanted = _bounds(at_least=at_least, at_most=at_most)
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer{wanted}; got {value!r}.")
+    if (at_least is not None and value < at_least) or (at_most is not None and value > at_most):
+        raise ValueError(f"{name} must be an integer{wanted}; got {value!r}.")
+    return int(value)
+
+
+def as_rng(rng: Any) -> np.random.Generator:
+    """A NumPy generator from None, an int, a SeedSequence or a Generator (SPEC 7)."""
+    if isinstance(rng, (bool, np.bool_)) or not (
+        rng is None
+        or isinstance(rng, (int, np.integer, np.random.SeedSequence, np.random.Generator))
+    ):
+        raise TypeError(
+            "rng must be None, an int, a numpy SeedSequence or a numpy Generator; "
+            f"got {type(rng).__name__}."
+        )
+    if isinstance(rng, (int, np.integer)) and rng < 0:
+        raise ValueError(f"rng must be a non-negative integer seed; got {rng!r}.")
+    return np.random.default_rng(rng)
+
+
+def one_of(value: Any, name: str, options: Iterable[str]) -> str:
+    """One of the named options; an unknown name is answered with the nearest."""
+    names = sorted(options)
+    if isinstance(value, str) and value in names:
+        return value
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be one of {', '.join(names)}; got {value!r}.")
+    near = difflib.get_close_matches(value, names, n=1, cutoff=0.4)
+    suggestion = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"{name} must be one of {', '.join(names)}; got {value!r}.{suggestion}")
+
+
+def _real_array(value: Any, name: str) -> np.ndarray:
+    if hasattr(value, "toarray") and hasattr(value, "nnz"):
+        raise TypeError(f"{name} must be a dense array; got a sparse one. Use {name}.toarray().")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"{name} must be a rectangular array of numbers; got rows of unequal length."
+        ) from None
+    if array.dtype.kind not in "iuf":
+        raise TypeError(
+            f"{name} must hold real numbers; got dtype {array.dtype}."
+            + (" Take the real part first." if array.dtype.kind == "c" else "")
+        )
+    return np.ascontiguousarray(array, dtype=np.float64) if array.ndim else array.astype(float)
+
+
+def _finite(array: np.ndarray, name: str) -> np.ndarray:
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty; got shape {array.shape}.")
+    # The sum is finite when every entry is: one pass without a temporary, the usual case.
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = array.sum()
+    if not np.isfinite(total):
+        bad = np.argwhere(~np.isfinite(array))
+        if len(bad):
+            index = tuple(int(i) for i in bad[0])
+            where = index[0] if len(index) == 1 else index
+            raise ValueError(
+                f"{name} must be finite; got {array[index]} at index {where}"
+                + (f" and at {len(bad) - 1} more." if len(bad) > 1 else ".")
+            )
+    return array
+
+
+def _dimension_hint(name: str, given: int, wanted: int) -> str:
+    if (given, wanted) == (1, 2):
+        return f"Use {name}[:, None] for one {'feature' if name == 'X' else 'column'}."
+    return ""
+
+
+def _hint(hint: str) -> str:
+    return f" {hint}" if hint else ""
+
+
+def _bounds(
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> str:
+    parts = [
+        f"{sign} {bound:g}"
+        for sign, bound in ((">", above), (">=", at_least), ("<", below), ("<=", at_most))
+        if bound is not None
+    ]
+    return " " + " and ".join(parts) if parts else ""
