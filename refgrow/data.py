@@ -1,0 +1,121 @@
+"""Toy problems, deterministic given `rng`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refgrow import neurons, validation
+from refgrow.networks import Shallow
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Samples X (n, d_in), targets Y (n, p) or labels (n,), and the network they come from."""
+
+    X: np.ndarray
+    Y: np.ndarray
+    teacher: Shallow | None = None
+
+
+def rbf_teacher(
+    *,
+    samples: int = 1000,
+    teachers: int = 15,
+    deviation: float = 3.0**0.5,
+    half_width: float = 5.0,
+    rng: Any = None,
+) -> Problem:
+    """S2D's toy regression: a sum of bumps with Gaussian parameters, without noise.
+
+    Parameters
+    ----------
+    samples : int
+        n; X is uniform on [-half_width, half_width].
+    teachers : int
+        The number of bumps in the target.
+    deviation : float
+        Standard deviation of the target's parameters. The paper's N(0, 3) is sqrt(3) when 3 is
+        the variance, 3 when it is the standard deviation; it does not say which.
+    half_width : float
+    rng : None, int, SeedSequence or Generator
+
+    Returns
+    -------
+    Problem
+        X (n, 1), Y (n, 1).
+
+    Source: S2D appendix B.1; S3D section 4.1.
+    """
+    samples = validation.as_integer(samples, "samples", at_least=1)
+    teachers = validation.as_integer(teachers, "teachers", at_least=1)
+    deviation = validation.as_scalar(deviation, "deviation", above=0)
+    half_width = validation.as_scalar(half_width, "half_width", above=0)
+    rng = validation.as_rng(rng)
+    theta = rng.normal(scale=deviation, size=(teachers, 3))
+    X = rng.uniform(-half_width, half_width, size=(samples, 1))
+    teacher = Shallow(theta, np.ones(teachers), neurons.bump)
+    return Problem(X, teacher(X), teacher)
+
+
+def gaussian_mixture(
+    *,
+    samples: int = 1000,
+    shares: Sequence[float] = (0.2, 0.3, 0.5),
+    means: Sequence[float] = (-2.0, 1.0, 3.0),
+    deviation: float = 0.5**0.5,
+    rng: Any = None,
+) -> np.ndarray:
+    """Points on the line from a Gaussian mixture: what S2D's appendix B.5 compresses.
+
+    Parameters
+    ----------
+    samples : int
+    shares : sequence of float
+        Non-negative, sum to one.
+    means : sequence of float
+        As many as there are shares.
+    deviation : float
+        Standard deviation of every component. The paper's N(mean, 0.5) is sqrt(0.5) when 0.5 is
+        the variance, 0.5 when it is the standard deviation; it does not say which.
+    rng : None, int, SeedSequence or Generator
+
+    Returns
+    -------
+    (samples, 1)
+
+    Source: S2D appendix B.5.
+    """
+    samples = validation.as_integer(samples, "samples", at_least=1)
+    shares = validation.as_array(shares, "shares", ("k",))
+    means = validation.as_array(means, "means", (len(shares),))
+    deviation = validation.as_scalar(deviation, "deviation", above=0)
+    if (shares < 0).any() or abs(shares.sum() - 1) > 1e-9:
+        raise ValueError(f"shares must be non-negative and sum to 1; got {shares.tolist()}.")
+    rng = validation.as_rng(rng)
+    component = rng.choice(len(shares), size=samples, p=shares / shares.sum())
+    return (means[component] + deviation * rng.normal(size=samples))[:, None]
+
+
+def xor(*, samples: int = 200, deviation: float = 0.15, rng: Any = None) -> Problem:
+    """Two classes on the corners of a square, equal at opposite corners, with Gaussian noise.
+
+    Parameters
+    ----------
+    samples : int
+    deviation : float
+        Standard deviation of the noise around the corners (+-1, +-1); 0 for the corners alone.
+    rng : None, int, SeedSequence or Generator
+
+    Returns
+    -------
+    Problem
+        X (n, 2), labels Y (n,): 1 where the corner's coordinates differ in sign, 0 elsewhere.
+    """
+    samples = validation.as_integer(samples, "samples", at_least=1)
+    deviation = validation.as_scalar(deviation, "deviation", at_least=0)
+    rng = validation.as_rng(rng)
+    corners = rng.choice([-1.0, 1.0], size=(samples, 2))
+    labels = (corners[:, 0] * corners[:, 1] < 0).astype(np.int64)
+    return Problem(corners + deviation * rng.normal(size=(samples, 2)), labels)

@@ -1,0 +1,307 @@
+"""Training: `fit` until stationary or for a number of steps, `fit_and_grow` for the papers' loop.
+
+    fit -> decide -> apply -> fit -> decide -> apply -> ... -> fit
+
+`fit` is one loop for every network, loss and optimizer. The toy networks of S2D and S3D, which
+spend their time in exp and in the overhead of calls, go through one compiled loop over the whole
+phase instead (`kernels.gaussian_descent`); a test holds the two to the same iterates.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from refgrow import growth, losses, networks, optimizers, validation
+from refgrow.networks import MLP, Network, Shallow
+
+STATIONARY, STEPS_TAKEN, DIVERGED, NOTHING_TO_GROW = 0, 1, 2, 3
+
+_MESSAGES = {
+    STATIONARY: "The norm of the gradient is at most gtol.",
+    STEPS_TAKEN: "All steps were taken.",
+    DIVERGED: "The loss or its gradient is no longer finite; the last finite parameters are kept. "
+    "Use a smaller learning rate.",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What happened during training.
+
+    Attributes
+    ----------
+    loss : (k,)
+        The loss at every iterate of every phase, first and last included: a phase of s steps has
+        s + 1 entries. With minibatches the entries before the last are of the batch then used.
+    starts : tuple of int
+        Where in `loss` each phase starts: one for `fit`, one more for every growth.
+    widths : tuple of tuple of int
+        The hidden widths in each phase.
+    plans : tuple of growth.Plan
+        The plans applied, between the phases.
+    seconds : tuple of float
+        Wall time of each phase and the decision after it.
+    nit : int
+        Steps taken, all phases together.
+    fun : float
+        The loss at the end.
+    success : bool
+        False when the run diverged or gtol was asked for and not reached.
+    status : int
+        0 stationary, 1 all steps taken, 2 diverged, 3 nothing to grow.
+    message : str
+    """
+
+    loss: np.ndarray
+    starts: tuple[int, ...]
+    widths: tuple[tuple[int, ...], ...]
+    plans: tuple[growth.Plan, ...]
+    seconds: tuple[float, ...]
+    nit: int
+    fun: float
+    success: bool
+    status: int
+    message: str
+
+
+def fit(
+    network: Network,
+    X: Any,
+    Y: Any,
+    loss: "str | losses.Loss",
+    *,
+    optimizer: Any = "adam",
+    learning_rate: float = 0.005,
+    steps: int = 1000,
+    gtol: float | None = None,
+    batch_size: int | None = None,
+    train_weights: bool = False,
+    rng: Any = None,
+) -> tuple[Network, History]:
+    """Train a network of fixed shape: the parametric phase of growing.
+
+    Parameters
+    ----------
+    network : Shallow or MLP
+        An MLP trains everything; a Shallow network theta, and its output weights when
+        `train_weights` is true.
+    X : (n, d_in)
+    Y : (n, p), or labels (n,) for a class loss
+    loss : str or losses.Loss
+    optimizer : str or (init, step)
+        ``gd``, ``momentum``, ``adam``, ``adagrad``, or any pair like those in `optimizers`.
+    learning_rate : float
+        > 0.
+    steps : int
+        >= 0. Exactly this many steps are taken unless `gtol` is given.
+    gtol : float, optional
+        Stop at the first iterate whose gradient, over all trained parameters, has Euclidean norm at
+        most gtol. Needs the full batch.
+    batch_size : int, optional
+        Samples a step, drawn in a new random order each epoch; all of them by default.
+    rng : None, int, SeedSequence or Generator
+        For the minibatches.
+
+    Returns
+    -------
+    network, History
+        A run that diverges ends with status 2 and the last parameters at which loss and gradient
+        were finite.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of range and data that do not fit the network or the loss.
+
+    Source: S2D, Algorithm 1 step 1.
+    """
+    X, Y, loss = networks.check(network, X, Y, loss)
+    pair = optimizers.get(optimizer)
+    learning_rate = validation.as_scalar(learning_rate, "learning_rate", above=0)
+    steps = validation.as_integer(steps, "steps", at_least=0)
+    if gtol is not None:
+        gtol = validation.as_scalar(gtol, "gtol", at_least=0)
+        if batch_size is not None:
+            raise ValueError(
+                "gtol needs the full batch: the gradient of a minibatch does not vanish at a "
+                "stationary point. Leave out batch_size or gtol."
+            )
+    if batch_size is not None:
+        batch_size = validation.as_integer(batch_size, "batch_size", at_least=1, at_most=len(X))
+    rng = validation.as_rng(rng)
+
+    began = time.perf_counter()
+    trained = _trained(network, train_weights)
+    start = np.concatenate([network.arrays[k].ravel() for k in trained])
+    compiled = batch_size is None and _has_compiled_loop(network, X, loss, pair)
+    run = _compiled_loop if compiled else _loop
+    parameters, curve, status = run(
+        network, X, Y, loss, pair, start, trained, learning_rate, steps, gtol, batch_size, rng
+    )
+    fitted = network.with_arrays(_arrays(network, trained, parameters))
+    return fitted, History(
+        loss=curve,
+        starts=(0,),
+        widths=(network.widths,),
+        plans=(),
+        seconds=(time.perf_counter() - began,),
+        nit=len(curve) - 1,
+        fun=float(curve[-1]),
+        success=status == STATIONARY or (status == STEPS_TAKEN and gtol is None),
+        status=status,
+        message=_MESSAGES[status],
+    )
+
+
+def fit_and_grow(
+    network: Network,
+    X: Any,
+    Y: Any,
+    loss: "str | losses.Loss",
+    *,
+    decide: Callable[..., growth.Plan],
+    growths: int,
+    rng: Any = None,
+    **options: Any,
+) -> tuple[Network, History]:
+    """The papers' loop: train, decide, grow, and train again.
+
+    Parameters
+    ----------
+    network, X, Y, loss
+        As for `fit`.
+    decide : callable
+        ``decide(network, X, Y, loss) -> growth.Plan``, for instance `s2d.decide`; bind options with
+        `functools.partial`. A plan without edits ends the run with status 3.
+    growths : int
+        >= 0: how often the network grows at most. The run ends with a phase of training.
+    rng
+        As for `fit`, drawn from through all phases.
+    **options
+        Passed on to `fit`: optimizer, learning_rate, steps, gtol, batch_size, train_weights.
+
+    Returns
+    -------
+    network, History
+
+    Source: S2D, Algorithm 1; S3D, Algorithm 1.
+    """
+    growths = validation.as_integer(growths, "growths", at_least=0)
+    if not callable(decide):
+        raise TypeError(f"decide must be a function such as s2d.decide; got {decide!r}.")
+    rng = validation.as_rng(rng)
+    phases: list[History] = []
+    plans: list[growth.Plan] = []
+    seconds: list[float] = []
+    while True:
+        began = time.perf_counter()
+        network, phase = fit(network, X, Y, loss, rng=rng, **options)
+        phases.append(phase)
+        status, message = phase.status, phase.message
+        grow = status != DIVERGED and len(plans) < growths
+        if grow:
+            plan = decide(network, X, Y, loss)
+            if not isinstance(plan, growth.Plan):
+                raise TypeError(f"decide must return a growth.Plan; got {type(plan).__name__}.")
+            if plan.edits:
+                network = growth.apply(network, plan)
+                plans.append(plan)
+            else:
+                grow, status, message = False, NOTHING_TO_GROW, plan.message
+        seconds.append(time.perf_counter() - began)
+        if not grow:
+            break
+    lengths = [len(phase.loss) for phase in phases]
+    return network, History(
+        loss=np.concatenate([phase.loss for phase in phases]),
+        starts=tuple(int(s) for s in np.cumsum([0, *lengths[:-1]])),
+        widths=tuple(phase.widths[0] for phase in phases),
+        plans=tuple(plans),
+        seconds=tuple(seconds),
+        nit=sum(phase.nit for phase in phases),
+        fun=phases[-1].fun,
+        success=all(phase.success for phase in phases),
+        status=status,
+        message=message,
+    )
+
+
+def _trained(network: "Shallow | MLP", train_weights: bool) -> list[int]:
+    """Which of the network's arrays are trained."""
+    if isinstance(network, Shallow) and not train_weights:
+        return [0]
+    return list(range(len(network.arrays)))
+
+
+def _arrays(
+    network: "Shallow | MLP", trained: Sequence[int], parameters: np.ndarray
+) -> list[np.ndarray]:
+    """The network's arrays, the trained ones as views into the flat parameters."""
+    arrays = list(network.arrays)
+    offset = 0
+    for k in trained:
+        arrays[k] = parameters[offset : offset + arrays[k].size].reshape(arrays[k].shape)
+        offset += arrays[k].size
+    return arrays
+
+
+def _loop(
+    network: "Shallow | MLP",
+    X: np.ndarray,
+    Y: np.ndarray,
+    loss: losses.Loss,
+    optimizer: optimizers.Optimizer,
+    start: np.ndarray,
+    trained: list[int],
+    learning_rate: float,
+    steps: int,
+    gtol: float | None,
+    batch_size: int | None,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Any network, loss and optimizer. Returns parameters, loss by iterate, status."""
+    state = optimizer.init(start)
+    finite = start.copy()
+    curve: list[float] = []
+    order, position = np.empty(0, dtype=int), 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        while True:
+            last = len(curve) == steps
+            Xb, Yb = X, Y
+            if batch_size is not None and not last:
+                if position + batch_size > len(order):
+                    order, position = rng.permutation(len(X)), 0
+                batch = order[position : position + batch_size]
+                position += batch_size
+                Xb, Yb = X[batch], Y[batch]
+            arrays = _arrays(network, trained, state.parameters)
+            trace = network._forward(Xb, arrays)
+            value = float(loss.samples(trace.output, Yb).mean())
+            G = loss.slope(trace.output, Yb) / len(Xb)
+            gradients, _ = network._backward(trace, G, arrays)
+            gradient = np.concatenate([gradients[k].ravel() for k in trained])
+            if not (np.isfinite(value) and np.isfinite(gradient).all()):
+                if not curve:
+                    raise ValueError(
+                        "the loss or its gradient is not finite at the network to start from; "
+                        "rescale X, Y or the weights."
+                    )
+                return finite, np.array(curve), DIVERGED
+            curve.append(value)
+            if gtol is not None and np.linalg.norm(gradient) <= gtol:
+                return state.parameters, np.array(curve), STATIONARY
+            if last:
+                return state.parameters, np.array(curve), STEPS_TAKEN
+            finite[:] = state.parameters
+            state = optimizer.step(state, gradient, learning_rate)
+
+
+def _has_compiled_loop(network, X, loss, pair) -> bool:
+    return False
+
+
+def _compiled_loop(*args):
+    raise AssertionError
