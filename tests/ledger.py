@@ -273,7 +273,8 @@ def markdown(ledger: Ledger, marked: Mapping[str, Iterable[str]]) -> str:
 
 
 def _section(s: Statement, files: list[str]) -> list[str]:
-    lines = [f"{_text(s.place)[:1].upper()}{_text(s.place)[1:]}: {_text(s.claim)}.", ""]
+    said = _text(f"{s.place[:1].upper()}{s.place[1:]}: {s.claim}")
+    lines = [said if said.endswith((".", "?")) else f"{said}.", ""]
     lines.append(f"- **{s.verdict}**: {_text(s.reason)}")
     if s.corrected:
         lines.append(f"- what is true: {_text(s.corrected)}")
@@ -312,4 +313,4 @@ def _text(plain: str) -> str:
     for i in range(0, len(parts), 2):
         for c in "*_|[]<$":
             parts[i] = parts[i].replace(c, "\\" + c)
-    return "`".join(parts).rstrip(".")
+    return "`".join(parts)
