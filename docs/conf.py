@@ -1,9 +1,9 @@
 """The HTML build: `python -m sphinx -W docs docs/_build`.
 
-The pages are plain Markdown that GitHub renders as it is. Two things are done for HTML. Formulas
-become MathML here, by the converter that docutils has, so that no page needs a network. And a link
-to a Python file of the repository, which on GitHub opens that file, leads to its highlighted source,
-at the function that the link's text names.
+The pages are plain Markdown that GitHub renders as it is. Two things are done for HTML: formulas
+become MathML here, by the converter that docutils has, so that no page needs a network; and a link
+to a Python file of the repository, which on GitHub opens that file, leads to its highlighted
+source, at the function that the link's text names.
 """
 
 import ast
