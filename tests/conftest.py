@@ -198,46 +198,43 @@ def pytest_sessionfinish(session, exitstatus):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    run, write = config.stash[RUN], terminalreporter.write_line
-    if config.option.collectonly:
-        return
-    terminalreporter.section("statements")
-    if config.option.statement:
-        _show_one(run, run.ledger.statements[config.option.statement], write)
-    else:
-        _show_table(run, config, write)
+    run = config.stash[RUN]
+    one = config.option.statement
+    lines = _one(run, run.ledger.statements[one]) if one else _table(run, config.option.verbose)
     if run.message:
-        write("")
-        write(run.message, bold=True, red="not written" in run.message)
+        lines.append((run.message, "red" if "not written" in run.message else "green"))
+    if lines and not config.option.collectonly:
+        terminalreporter.section("statements")
+        for line, look in lines:
+            terminalreporter.write_line(line, **({look: True} if look else {}))
 
 
-def _show_one(run, statement, write):
-    for line in ledger.card(statement):
-        write(line)
+def _one(run, statement):
+    """What decides one statement: its card, its tests, and the numbers they handed over."""
     tests = run.of(statement.id)
-    write(f"  {'status':<15} {ledger.status(tests.values())}", bold=True)
+    lines = [(line, "") for line in ledger.card(statement)]
+    lines.append((f"  {'status':<15} {ledger.status(tests.values())}", "bold"))
     for nodeid, outcome in tests.items():
-        write(f"  {outcome:<15} {nodeid}")
-        for line in run.evidence.get(nodeid, []):
-            write(f"  {'':<15}   {line}")
+        lines.append((f"  {outcome:<15} {nodeid}", ""))
+        lines += [(f"  {'':<15}   {line}", "") for line in run.evidence.get(nodeid, [])]
+    return lines
 
 
-def _show_table(run, config, write):
-    partial = not run.whole or run.deselected
-    if partial:
-        write("a part of the suite: only the statements whose tests ran")
-    colours = {"checked": "green", "failed": "red", "partly run": "yellow"}
+def _table(run, verbose):
+    """The table of a run; of a part of the suite, only the statements whose tests ran."""
+    looks = {"checked": "green", "failed": "red", "partly run": "yellow"}
+    whole = run.whole and not run.deselected
+    lines = []
     for name in run.ledger.papers:
         statements = run.ledger.of(name)
         outcomes = {s.id: list(run.of(s.id).values()) for s in statements}
         statuses = {id: ledger.status(tests) for id, tests in outcomes.items()}
-        if partial:
+        if not whole:
             statements = [s for s in statements if statuses[s.id] not in ("no test", "not run")]
-        if not statements:
-            continue
-        begun = config.option.verbose >= 0 and any(s.verdict != "planned" for s in statements)
-        if partial or begun:
-            for s, line in zip(statements, ledger.rows(statements, outcomes), strict=True):
-                colour = colours.get(statuses[s.id])
-                write(line, **({colour: True} if colour else {}))
-        write(f"{name:<5} {ledger.totals(statements, statuses)}", bold=True)
+        begun = verbose >= 0 and any(s.verdict != "planned" for s in statements)
+        if begun or not whole:
+            rows = ledger.rows(statements, outcomes)
+            lines += [(r, looks.get(statuses[s.id])) for s, r in zip(statements, rows, strict=True)]
+        if statements:
+            lines.append((f"{name:<5} {ledger.totals(statements, statuses)}", "bold"))
+    return lines
