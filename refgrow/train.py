@@ -8,16 +8,17 @@ phase instead (`kernels.gaussian_descent`); a test holds the two to the same ite
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from refgrow import growth, losses, networks, optimizers, validation
+from refgrow import growth, kernels, losses, networks, neurons, optimizers, validation
+from refgrow.kernels import DIVERGED, STATIONARY, STEPS_TAKEN
 from refgrow.networks import MLP, Network, Shallow
 
-STATIONARY, STEPS_TAKEN, DIVERGED, NOTHING_TO_GROW = 0, 1, 2, 3
+NOTHING_TO_GROW = 3
 
 _MESSAGES = {
     STATIONARY: "The norm of the gradient is at most gtol.",
@@ -136,11 +137,26 @@ def fit(
     began = time.perf_counter()
     trained = _trained(network, train_weights)
     start = np.concatenate([network.arrays[k].ravel() for k in trained])
-    compiled = batch_size is None and _has_compiled_loop(network, X, loss, pair)
-    run = _compiled_loop if compiled else _loop
-    parameters, curve, status = run(
-        network, X, Y, loss, pair, start, trained, learning_rate, steps, gtol, batch_size, rng
-    )
+    compiled = _compiled_form(network, X, loss, pair) if batch_size is None else None
+    if compiled is not None:
+        weights = None if train_weights else network.weights.ravel()
+        parameters, curve, status = _compiled_loop(
+            compiled, start, weights, X, Y, learning_rate, steps, gtol
+        )
+    else:
+
+        def evaluate(parameters: np.ndarray, rows: Any) -> tuple[float, np.ndarray]:
+            arrays = _arrays(network, trained, parameters)
+            trace = network._forward(X[rows], arrays)
+            value = float(loss.samples(trace.output, Y[rows]).mean())
+            G = loss.slope(trace.output, Y[rows]) / len(trace.output)
+            gradients, _ = network._backward(trace, G, arrays)
+            return value, np.concatenate([gradients[k].ravel() for k in trained])
+
+        batches = _batches(len(X), batch_size, rng)
+        parameters, curve, status = _loop(
+            evaluate, batches, pair, start, learning_rate, steps, gtol
+        )
     fitted = network.with_arrays(_arrays(network, trained, parameters))
     return fitted, History(
         loss=curve,
@@ -248,47 +264,29 @@ def _arrays(
     return arrays
 
 
+Outcome = tuple[np.ndarray, np.ndarray, int]  # parameters, loss by iterate, status
+
+
 def _loop(
-    network: "Shallow | MLP",
-    X: np.ndarray,
-    Y: np.ndarray,
-    loss: losses.Loss,
+    evaluate: Callable[[np.ndarray, Any], tuple[float, np.ndarray]],
+    batches: Iterator[Any],
     optimizer: optimizers.Optimizer,
     start: np.ndarray,
-    trained: list[int],
     learning_rate: float,
     steps: int,
     gtol: float | None,
-    batch_size: int | None,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Any network, loss and optimizer. Returns parameters, loss by iterate, status."""
+) -> Outcome:
+    """Any network, loss and optimizer."""
     state = optimizer.init(start)
     finite = start.copy()
     curve: list[float] = []
-    order, position = np.empty(0, dtype=int), 0
     with np.errstate(over="ignore", invalid="ignore"):
         while True:
             last = len(curve) == steps
-            Xb, Yb = X, Y
-            if batch_size is not None and not last:
-                if position + batch_size > len(order):
-                    order, position = rng.permutation(len(X)), 0
-                batch = order[position : position + batch_size]
-                position += batch_size
-                Xb, Yb = X[batch], Y[batch]
-            arrays = _arrays(network, trained, state.parameters)
-            trace = network._forward(Xb, arrays)
-            value = float(loss.samples(trace.output, Yb).mean())
-            G = loss.slope(trace.output, Yb) / len(Xb)
-            gradients, _ = network._backward(trace, G, arrays)
-            gradient = np.concatenate([gradients[k].ravel() for k in trained])
+            rows = slice(None) if last else next(batches)
+            value, gradient = evaluate(state.parameters, rows)
             if not (np.isfinite(value) and np.isfinite(gradient).all()):
-                if not curve:
-                    raise ValueError(
-                        "the loss or its gradient is not finite at the network to start from; "
-                        "rescale X, Y or the weights."
-                    )
+                _refuse_start(bool(curve))
                 return finite, np.array(curve), DIVERGED
             curve.append(value)
             if gtol is not None and np.linalg.norm(gradient) <= gtol:
@@ -299,9 +297,73 @@ def _loop(
             state = optimizer.step(state, gradient, learning_rate)
 
 
-def _has_compiled_loop(network, X, loss, pair) -> bool:
-    return False
+def _batches(n: int, batch_size: int | None, rng: np.random.Generator) -> Iterator[Any]:
+    """The rows of each step: all of them, or whole batches in a new random order each epoch."""
+    while batch_size is None:
+        yield slice(None)
+    while True:
+        order = rng.permutation(n)
+        for start in range(0, n - batch_size + 1, batch_size):
+            yield order[start : start + batch_size]
 
 
-def _compiled_loop(*args):
-    raise AssertionError
+@dataclass(frozen=True)
+class _CompiledForm:
+    """What `kernels.gaussian_descent` calls a network and an optimizer."""
+
+    family: str
+    bandwidth: float
+    optimizer: str
+
+
+def _compiled_form(
+    network: "Shallow | MLP", X: np.ndarray, loss: losses.Loss, optimizer: optimizers.Optimizer
+) -> _CompiledForm | None:
+    """Gaussian neurons on the line with one output under the squared loss; None for all else."""
+    names = {pair: name for name, pair in optimizers.BY_NAME.items()}
+    name = names.get(optimizer)
+    if not isinstance(network, Shallow) or network.weights.size != len(network.theta):
+        return None
+    if X.shape[1] != 1 or loss is not losses.squared or name is None:
+        return None
+    if network.neuron is neurons.bump:
+        return _CompiledForm("bump", 1.0, name)
+    if isinstance(network.neuron, neurons.Particle):
+        return _CompiledForm("particle", network.neuron.bandwidth, name)
+    return None
+
+
+def _compiled_loop(
+    form: _CompiledForm,
+    start: np.ndarray,
+    weights: np.ndarray | None,
+    X: np.ndarray,
+    Y: np.ndarray,
+    learning_rate: float,
+    steps: int,
+    gtol: float | None,
+) -> Outcome:
+    """A whole phase in one compiled loop."""
+    descent = kernels.gaussian_descent(
+        start,
+        weights,
+        X[:, 0],
+        Y[:, 0],
+        family=form.family,
+        bandwidth=form.bandwidth,
+        optimizer=form.optimizer,
+        learning_rate=learning_rate,
+        steps=steps,
+        # The kernel takes zero for "never"; here it means a gradient of exactly zero.
+        gtol=0.0 if gtol is None else max(gtol, np.finfo(float).smallest_subnormal),
+    )
+    _refuse_start(bool(np.isfinite(descent.losses[0])))
+    return descent.parameters, descent.losses, descent.status
+
+
+def _refuse_start(finite: bool) -> None:
+    if not finite:
+        raise ValueError(
+            "the loss or its gradient is not finite at the network to start from; "
+            "rescale X, Y or the weights."
+        )
