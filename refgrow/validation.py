@@ -7,6 +7,7 @@ accepted is never changed: arrays come back as float64 and C-contiguous, as copi
 
 import difflib
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ import numpy as np
 SYMMETRY_TOLERANCE = 1e-8
 
 
-def as_array(value: Any, name: str, shape: Sequence[str | int], *, hint: str = "") -> np.ndarray:
+def as_array(
+    value: Any, name: str, shape: Sequence[str | int] | None, *, hint: str = ""
+) -> np.ndarray:
     """A finite float64 C-contiguous array of the given shape.
 
     Parameters
@@ -25,19 +28,22 @@ def as_array(value: Any, name: str, shape: Sequence[str | int], *, hint: str = "
         Read-only, Fortran-ordered, non-contiguous, float32 and integer input is accepted.
     name : str
         The argument's name, for the error.
-    shape : sequence of str or int
-        A name for every free dimension, an integer for every fixed one: ``("n", 3)``.
+    shape : sequence of str or int, or None
+        A name for every free dimension, an integer for every fixed one: ``("n", 3)``; None where
+        any shape will do.
     hint : str
         How to mend a wrong shape, where the caller knows better than this function.
 
     Raises
     ------
     TypeError
-        For sparse, object, string, boolean or complex input.
+        For sparse, masked, object, string, boolean or complex input.
     ValueError
         For ragged or empty input, a wrong shape, NaN or infinity (with its index).
     """
     array = _real_array(value, name)
+    if shape is None:
+        return _finite(array, name)
     wanted = f"({', '.join(str(s) for s in shape)}{',' if len(shape) == 1 else ''})"
     if array.ndim != len(shape):
         raise ValueError(
@@ -59,29 +65,35 @@ def as_symmetric(S: Any, name: str) -> np.ndarray:
     if array.ndim < 2 or array.shape[-1] != array.shape[-2]:
         raise ValueError(f"{name} must have shape (d, d) or (..., d, d); got shape {array.shape}.")
     array = _finite(array, name)
-    gap = np.abs(array - np.swapaxes(array, -1, -2)).max()
-    if gap > SYMMETRY_TOLERANCE * max(np.abs(array).max(), np.finfo(float).tiny):
+    # Each matrix of a stack against its own entries: a large one does not excuse a small one.
+    gap = np.abs(array - np.swapaxes(array, -1, -2)).max(axis=(-2, -1))
+    bad = gap > SYMMETRY_TOLERANCE * np.abs(array).max(axis=(-2, -1))
+    if bad.any():
         raise ValueError(
-            f"{name} must be symmetric; its largest asymmetry is {gap:.3g}. "
-            f"Use ({name} + {name}.T) / 2 if the difference is rounding."
+            f"{name} must be symmetric; its largest asymmetry is {gap[bad].max():.3g}. "
+            f"Use ({name} + {name}.swapaxes(-1, -2)) / 2 if the difference is rounding."
         )
     return array
 
 
 def as_labels(y: Any, name: str, classes: int, n: int) -> np.ndarray:
     """Integer class labels 0 .. classes - 1, shape (n,)."""
-    array = np.asarray(y)
+    array = _plain_array(y, name)
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must hold integer labels; got dtype {array.dtype}.")
+        raise TypeError(
+            f"{name} must hold integer labels; got dtype {array.dtype}."
+            + (f" Use {name}.astype(int)." if array.dtype.kind in "bf" else "")
+        )
     if array.shape != (n,):
         raise ValueError(
             f"{name} must have shape ({n},), one label a sample; got shape {array.shape}."
+            + (f" Use {name}[:, 0]." if array.shape == (n, 1) else "")
         )
     outside = np.flatnonzero((array < 0) | (array >= classes))
     if outside.size:
         raise ValueError(
-            f"{name} must hold labels from 0 to {classes - 1}, one for each of the network's "
-            f"{classes} outputs; got {array[outside[0]]} at index {outside[0]}."
+            f"{name} must hold labels from 0 to {classes - 1}, one for each of the {classes} "
+            f"classes; got {array[outside[0]]} at index {outside[0]}."
         )
     return np.ascontiguousarray(array, dtype=np.int64)
 
@@ -97,12 +109,14 @@ def as_scalar(
 ) -> float:
     """A finite real number within the given bounds."""
     wanted = _bounds(above=above, at_least=at_least, below=below, at_most=at_most)
-    if isinstance(value, (bool, np.bool_, str, bytes)) or np.ndim(value) != 0:
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number{wanted}; got {value!r}.")
     try:
         number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number{wanted}; got {value!r}.") from None
+    except OverflowError:  # an integer beyond 1e308
+        number = float("inf")
     if (
         not np.isfinite(number)
         or (above is not None and not number > above)
@@ -153,26 +167,41 @@ def one_of(value: Any, name: str, options: Iterable[str]) -> str:
     raise ValueError(f"{name} must be one of {', '.join(names)}; got {value!r}.{suggestion}")
 
 
-def _real_array(value: Any, name: str) -> np.ndarray:
+def frozen(array: np.ndarray) -> np.ndarray:
+    """A read-only copy, for a record to keep: later changes of the original do not reach it."""
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+def _plain_array(value: Any, name: str) -> np.ndarray:
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
         raise TypeError(f"{name} must be a dense array; got a sparse one. Use {name}.toarray().")
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a plain array; got a masked one. Use {name}.filled(...).")
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except ValueError:
         raise ValueError(
             f"{name} must be a rectangular array of numbers; got rows of unequal length."
         ) from None
+
+
+def _real_array(value: Any, name: str) -> np.ndarray:
+    array = _plain_array(value, name)
     if array.dtype.kind not in "iuf":
+        mend = {"c": " Take the real part first.", "b": f" Use {name}.astype(float)."}
         raise TypeError(
             f"{name} must hold real numbers; got dtype {array.dtype}."
-            + (" Take the real part first." if array.dtype.kind == "c" else "")
+            + mend.get(array.dtype.kind, "")
         )
-    return np.ascontiguousarray(array, dtype=np.float64) if array.ndim else array.astype(float)
+    if array.size == 0:
+        raise ValueError(f"{name} must not be empty; got shape {array.shape}.")
+    # Not ascontiguousarray, which makes a number an array of one.
+    return np.asarray(array, dtype=np.float64, order="C")
 
 
 def _finite(array: np.ndarray, name: str) -> np.ndarray:
-    if array.size == 0:
-        raise ValueError(f"{name} must not be empty; got shape {array.shape}.")
     # The sum is finite when every entry is: one pass without a temporary, the usual case.
     with np.errstate(over="ignore", invalid="ignore"):
         total = array.sum()
