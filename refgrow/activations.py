@@ -4,15 +4,17 @@ Splitting needs the second derivative: sigma'' is what makes two displaced copie
 average, from the neuron they replace. An activation with a kink (relu, selu) has none, says so,
 and is refused where one is needed; S2D's appendix B.3 replaces relu by softplus for this reason.
 
-The formulas hold for complex arguments close to the real axis, so that the complex step can prove
-the derivatives (`numerics.complex_step`).
+Calling an activation checks its argument. `value`, `derivative` and `second` are the bare formulas,
+which networks call at every step; they also hold for complex arguments close to the real axis, so
+that the complex step can prove the derivatives (`numerics.complex_step`).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
-from scipy.special import erf
 
 from refgrow import validation
 
@@ -30,8 +32,7 @@ class Activation:
     ----------
     name : str
     value, derivative : callable
-        Arrays of any shape to arrays of the same shape. At a kink `derivative` is the one from
-        the left for relu (zero) and for selu.
+        Arrays of any shape to arrays of the same shape. At a kink, the derivative from the left.
     second : callable or None
         The second derivative; None where the activation has a kink.
     """
@@ -41,11 +42,16 @@ class Activation:
     derivative: Function
     second: Function | None
 
-    def __call__(self, z: np.ndarray) -> np.ndarray:
-        return self.value(z)
+    def __call__(self, z: Any) -> np.ndarray:
+        """The value at finite real z, any shape."""
+        return self.value(validation.as_array(z, "z", None))
 
     def __repr__(self) -> str:
         return f"<activation {self.name}>"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # The named ones are pickled by name: a network can be sent to another process.
+        return self.name if _BY_NAME.get(self.name) is self else super().__reduce_ex__(protocol)
 
 
 def second_derivative(activation: Activation, needed_by: str) -> Function:
@@ -54,7 +60,8 @@ def second_derivative(activation: Activation, needed_by: str) -> Function:
         smooth = sorted(a.name for a in _BY_NAME.values() if a.second is not None)
         raise ValueError(
             f"{needed_by} needs a second derivative; {activation.name} has a kink and only a "
-            f"first one. Use one of {', '.join(smooth)} (softplus is a smooth relu)."
+            f"first one, enough for train.fit alone. Use one of {', '.join(smooth)} (softplus is "
+            "a smooth relu)."
         )
     return activation.second
 
@@ -77,9 +84,9 @@ def sharp_softplus(sharpness: float) -> Activation:
     k = validation.as_scalar(sharpness, "sharpness", above=0)
     return Activation(
         "softplus" if k == 1 else f"softplus({k:g})",
-        lambda z: _softplus(k * z) / k,
-        lambda z: _sigmoid(k * z),
-        lambda z: k * _sigmoid_slope(k * z),
+        partial(_softplus, k),
+        partial(_softplus_derivative, k),
+        partial(_softplus_second, k),
     )
 
 
@@ -90,24 +97,37 @@ def get(activation: "str | Activation") -> Activation:
     return _BY_NAME[validation.one_of(activation, "activation", _BY_NAME)]
 
 
-def _softplus(z: np.ndarray) -> np.ndarray:
-    # exp of a number with negative real part only: no overflow on either side.
-    folded = np.where(np.real(z) > 0, -z, z)
-    return np.where(np.real(z) > 0, z, 0.0) + np.log1p(np.exp(folded))
+def _fold(z: np.ndarray) -> np.ndarray:
+    """-|z|, analytic on either side: exp of it cannot overflow."""
+    return np.where(np.real(z) > 0, -1.0, 1.0) * z
+
+
+def _softplus(k: float, z: np.ndarray) -> np.ndarray:
+    return np.where(np.real(z) > 0, z, 0.0) + np.log1p(np.exp(_fold(k * z))) / k
+
+
+def _softplus_derivative(k: float, z: np.ndarray) -> np.ndarray:
+    return _sigmoid(k * z)
+
+
+def _softplus_second(k: float, z: np.ndarray) -> np.ndarray:
+    return k * _sigmoid_slope(k * z)
 
 
 def _sigmoid(z: np.ndarray) -> np.ndarray:
-    return 0.5 + 0.5 * np.tanh(0.5 * z)
+    # Not 1/2 + tanh(z/2)/2, which is zero from z = -37 on.
+    decay = np.exp(_fold(z))
+    return np.where(np.real(z) > 0, 1.0, decay) / (1.0 + decay)
 
 
 def _sigmoid_slope(z: np.ndarray) -> np.ndarray:
-    return 0.25 * _sech2(0.5 * z)
+    decay = np.exp(_fold(z))
+    return decay / (1.0 + decay) ** 2
 
 
 def _sech2(z: np.ndarray) -> np.ndarray:
     # 1 - tanh^2 loses all digits where tanh is close to one; this form does not.
-    decay = np.exp(np.where(np.real(z) > 0, -2.0 * z, 2.0 * z))
-    return 4.0 * decay / (1.0 + decay) ** 2
+    return 4.0 * _sigmoid_slope(2.0 * z)
 
 
 def _normal_density(z: np.ndarray) -> np.ndarray:
@@ -115,10 +135,23 @@ def _normal_density(z: np.ndarray) -> np.ndarray:
 
 
 def _normal_distribution(z: np.ndarray) -> np.ndarray:
-    return 0.5 * (1.0 + erf(z / np.sqrt(2.0)))
+    from scipy.special import erfc  # Here, because importing it takes longer than all of refgrow.
+
+    # Not (1 + erf) / 2, which loses all digits at z = -8.
+    return 0.5 * erfc(-z / np.sqrt(2.0))
 
 
-identity = Activation("identity", lambda z: 1.0 * z, np.ones_like, np.zeros_like)
+def _selu(z: np.ndarray) -> np.ndarray:
+    positive = np.real(z) > 0
+    return SELU_SCALE * np.where(positive, z, SELU_ALPHA * np.expm1(np.where(positive, 0.0, z)))
+
+
+def _selu_derivative(z: np.ndarray) -> np.ndarray:
+    positive = np.real(z) > 0
+    return SELU_SCALE * np.where(positive, 1.0, SELU_ALPHA * np.exp(np.where(positive, 0.0, z)))
+
+
+identity = Activation("identity", lambda z: 1.0 * z, lambda z: 1.0 + 0.0 * z, lambda z: 0.0 * z)
 
 tanh = Activation("tanh", np.tanh, _sech2, lambda z: -2.0 * np.tanh(z) * _sech2(z))
 
@@ -141,7 +174,7 @@ gaussian = Activation(
 sine = Activation("sine", np.sin, np.cos, lambda z: -np.sin(z))
 
 quadratic = Activation(
-    "quadratic", lambda z: z * z, lambda z: 2.0 * z, lambda z: np.full_like(z, 2.0)
+    "quadratic", lambda z: 1.0 * z * z, lambda z: 2.0 * z, lambda z: 2.0 + 0.0 * z
 )
 
 gelu = Activation(
@@ -158,14 +191,7 @@ relu = Activation(
     None,
 )
 
-selu = Activation(
-    "selu",
-    lambda z: SELU_SCALE
-    * np.where(np.real(z) > 0, z, SELU_ALPHA * np.expm1(np.where(np.real(z) > 0, 0.0, z))),
-    lambda z: SELU_SCALE
-    * np.where(np.real(z) > 0, 1.0, SELU_ALPHA * np.exp(np.where(np.real(z) > 0, 0.0, z))),
-    None,
-)
+selu = Activation("selu", _selu, _selu_derivative, None)
 
 _BY_NAME = {
     a.name: a
