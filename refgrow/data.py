@@ -9,6 +9,9 @@ import numpy as np
 from refgrow import neurons, validation
 from refgrow.networks import Shallow
 
+# Shares are divided by hand (1/3, ...): their sum may be off by rounding, not by more.
+SHARE_TOLERANCE = 1e-9
+
 
 @dataclass(frozen=True, eq=False)
 class Problem:
@@ -88,14 +91,14 @@ def gaussian_mixture(
     Source: S2D appendix B.5.
     """
     samples = validation.as_integer(samples, "samples", at_least=1)
-    shares = validation.as_array(shares, "shares", ("k",))
-    means = validation.as_array(means, "means", (len(shares),))
+    share = validation.as_array(shares, "shares", ("k",))
+    mean = validation.as_array(means, "means", share.shape, hint="One mean a share.")
     deviation = validation.as_scalar(deviation, "deviation", above=0)
-    if (shares < 0).any() or abs(shares.sum() - 1) > 1e-9:
-        raise ValueError(f"shares must be non-negative and sum to 1; got {shares.tolist()}.")
+    if (share < 0).any() or abs(share.sum() - 1) > SHARE_TOLERANCE:
+        raise ValueError(f"shares must be non-negative and sum to 1; got {share.tolist()}.")
     rng = validation.as_rng(rng)
-    component = rng.choice(len(shares), size=samples, p=shares / shares.sum())
-    return (means[component] + deviation * rng.normal(size=samples))[:, None]
+    component = rng.choice(len(share), size=samples, p=share / share.sum())
+    return (mean[component] + deviation * rng.normal(size=samples))[:, None]
 
 
 def xor(*, samples: int = 200, deviation: float = 0.15, rng: Any = None) -> Problem:

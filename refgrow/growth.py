@@ -60,8 +60,8 @@ class Split:
         directions = validation.as_array(
             self.directions, "directions", (len(fractions), "d"), hint="One row a copy."
         )
-        object.__setattr__(self, "fractions", fractions)
-        object.__setattr__(self, "directions", directions)
+        object.__setattr__(self, "fractions", validation.frozen(fractions))
+        object.__setattr__(self, "directions", validation.frozen(directions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +93,8 @@ class Add:
         fan_out = validation.as_array(
             self.fan_out, "fan_out", ("p", len(fan_in)), hint="One column a new neuron."
         )
-        object.__setattr__(self, "fan_in", fan_in)
-        object.__setattr__(self, "fan_out", fan_out)
+        object.__setattr__(self, "fan_in", validation.frozen(fan_in))
+        object.__setattr__(self, "fan_out", validation.frozen(fan_out))
         object.__setattr__(self, "keep", validation.as_scalar(self.keep, "keep"))
 
 
@@ -113,6 +113,8 @@ class Prune:
 
     def __post_init__(self) -> None:
         _index(self, "layer")
+        if np.ndim(self.neurons) != 1:
+            raise TypeError(f"neurons must be a tuple of integers; got {self.neurons!r}.")
         neurons = tuple(
             validation.as_integer(i, f"neurons[{k}]", at_least=0)
             for k, i in enumerate(self.neurons)
@@ -148,9 +150,25 @@ class Plan:
     remainder: int
     message: str = ""
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.edits, Sequence):
+            raise TypeError(
+                f"edits must be a tuple of Split, Add and Prune; got {type(self.edits).__name__}."
+            )
+        for edit in self.edits:
+            if not isinstance(edit, (Split, Add, Prune)):
+                raise TypeError(f"edits must be Split, Add or Prune; got {type(edit).__name__}.")
+        object.__setattr__(self, "edits", tuple(self.edits))
+        object.__setattr__(self, "size", validation.as_scalar(self.size, "size"))
+        coefficient = validation.as_scalar(self.coefficient, "coefficient")
+        object.__setattr__(self, "coefficient", coefficient)
+        order = validation.as_integer(self.order, "order", at_least=0)
+        validation.as_integer(self.remainder, "remainder", at_least=order + 1)
+
     def predicted(self, size: float | None = None) -> float:
         """The predicted change of the mean loss at this size (the plan's own by default)."""
-        return self.coefficient * (self.size if size is None else size) ** self.order
+        size = validation.as_scalar(self.size if size is None else size, "size")
+        return self.coefficient * size**self.order
 
 
 def apply(network: Network, plan: Plan, size: float | None = None) -> Network:
@@ -210,7 +228,8 @@ def _apply(
     """Grow a chain of matrices of which all but the last hold hidden neurons."""
     _check_edits(matrices, edits)
     layers = [_members(k, matrices, edits, size) for k in range(len(matrices) - 1)]
-    layers.append([_Member(row, np.zeros(matrices[-1].shape[1])) for row in range(len(matrices[-1]))])
+    outputs, inputs = matrices[-1].shape
+    layers.append([_Member(row, np.zeros(inputs)) for row in range(outputs)])
     grown = []
     for k, (W, members) in enumerate(zip(matrices, layers, strict=True)):
         rows = np.array([m.shift + (0.0 if m.source is None else W[m.source]) for m in members])
@@ -263,12 +282,10 @@ def _column(read: _Member, members: list[_Member], rows: np.ndarray) -> np.ndarr
 def _check_edits(matrices: list[np.ndarray], edits: Sequence[Edit]) -> None:
     touched: set[tuple[int, int]] = set()
     for edit in edits:
-        if not isinstance(edit, (Split, Add, Prune)):
-            raise TypeError(f"edits must be Split, Add or Prune; got {type(edit).__name__}.")
         if edit.layer >= len(matrices) - 1:
             raise ValueError(
-                f"layer must be below {len(matrices) - 1}, the number of hidden layers; "
-                f"got {edit.layer}."
+                f"layer must be below {len(matrices) - 1}, the number of hidden layers of the "
+                f"network; got {edit.layer}."
             )
         W = matrices[edit.layer]
         if isinstance(edit, Add):

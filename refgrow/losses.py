@@ -4,8 +4,8 @@
 1/n enters once, where samples are summed (parameter gradients, splitting matrices). `squared` has
 the factor 1/2 that S2D's appendices B.1 and B.5 print without; `docs/notation.md` has the table.
 
-Regression targets have the shape of the output, (n, p). Class losses take integer labels (n,):
-0 or 1 for a single output (logistic, exponential), 0 .. p - 1 for p outputs (softmax cross-entropy).
+Regression targets have the shape of the output, (n, p). Class losses take integer labels (n,): 0 or
+1 for a single output (logistic, exponential), 0 .. p - 1 for p outputs (softmax cross-entropy).
 """
 
 from collections.abc import Callable
@@ -64,6 +64,10 @@ class Loss:
     def __repr__(self) -> str:
         return f"<loss {self.name}>"
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        # The named ones are pickled by name, as activations are.
+        return self.name if _BY_NAME.get(self.name) is self else super().__reduce_ex__(protocol)
+
 
 def get(loss: "str | Loss") -> Loss:
     """A loss from itself or its name."""
@@ -72,29 +76,43 @@ def get(loss: "str | Loss") -> Loss:
     return _BY_NAME[validation.one_of(loss, "loss", _BY_NAME)]
 
 
-def with_offset(loss: Loss, offset: np.ndarray) -> Loss:
+def with_offset(loss: "str | Loss", offset: Any) -> Loss:
     """The loss of `offset + F`: what a new neuron sees when the others are fixed.
 
     Parameters
     ----------
-    loss : Loss
+    loss : str or Loss
     offset : (n, p)
-        The output of the part of the network that does not move.
+        The output of the part of the network that does not move, at all samples: this loss cannot
+        be trained in minibatches.
+
+    Raises
+    ------
+    ValueError
+        Once it is used on an output of another shape.
 
     Source: S2D, gradient boosting (Frank-Wolfe) as the baseline of Fig 1 d.
     """
-    offset = validation.as_array(offset, "offset", ("n", "p"))
+    loss = get(loss)
+    offset = validation.frozen(validation.as_array(offset, "offset", ("n", "p")))
+
+    def moved(F: np.ndarray) -> np.ndarray:
+        if F.shape != offset.shape:
+            raise ValueError(
+                f"offset must have the output's shape {F.shape}; got {offset.shape}. "
+                "It belongs to the full batch."
+            )
+        return offset + F
 
     def check(Y: Any, n: int, p: int) -> np.ndarray:
-        if offset.shape != (n, p):
-            raise ValueError(f"offset must have the output's shape {(n, p)}; got {offset.shape}.")
+        moved(np.zeros((n, p)))
         return loss.check(Y, n, p)
 
     return Loss(
         f"{loss.name} with offset",
-        lambda F, Y: loss.samples(offset + F, Y),
-        lambda F, Y: loss.slope(offset + F, Y),
-        lambda F, Y: loss.bend(offset + F, Y),
+        lambda F, Y: loss.samples(moved(F), Y),
+        lambda F, Y: loss.slope(moved(F), Y),
+        lambda F, Y: loss.bend(moved(F), Y),
         check,
         loss.convex,
     )
@@ -157,9 +175,9 @@ squared = Loss(
 
 logistic = Loss(
     "logistic",
-    lambda F, Y: softplus(-_sign(Y) * F)[:, 0],
-    lambda F, Y: -_sign(Y) * sigmoid(-_sign(Y) * F),
-    lambda F, Y: (sigmoid(F) * sigmoid(-F))[:, :, None],
+    lambda F, Y: softplus.value(-_sign(Y) * F)[:, 0],
+    lambda F, Y: -_sign(Y) * sigmoid.value(-_sign(Y) * F),
+    lambda F, Y: sigmoid.derivative(F)[:, :, None],
     _binary_labels,
 )
 

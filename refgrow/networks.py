@@ -9,8 +9,8 @@ sensitivities are the factor Phi' of S2D's splitting matrix.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -76,8 +76,8 @@ class Shallow:
                 "neuron must be a neuron family such as neurons.bump or neurons.ridge('tanh'); "
                 f"got {self.neuron!r}."
             )
-        object.__setattr__(self, "theta", _frozen(theta))
-        object.__setattr__(self, "weights", _frozen(weights))
+        object.__setattr__(self, "theta", validation.frozen(theta))
+        object.__setattr__(self, "weights", validation.frozen(weights))
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
@@ -89,9 +89,9 @@ class Shallow:
         """The number of neurons of every hidden layer."""
         return (len(self.theta),)
 
-    def with_arrays(self, arrays: Sequence[np.ndarray]) -> "Shallow":
+    def with_arrays(self, arrays: Sequence[np.ndarray]) -> Self:
         """The same network with other parameters."""
-        return Shallow(arrays[0], arrays[1], self.neuron)
+        return replace(self, theta=arrays[0], weights=arrays[1])
 
     def __call__(self, X: Any) -> np.ndarray:
         """The output at X (n, d_in): (n, p)."""
@@ -101,9 +101,9 @@ class Shallow:
         """The output and what `backward` needs; X (n, d_in)."""
         return self._forward(self.check_inputs(X), self.arrays)
 
-    def backward(self, trace: Trace, G: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def backward(self, trace: Trace, G: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Gradients of the arrays, and sensitivities (n, m), from G = d loss / d output (n, p)."""
-        return self._backward(trace, G, self.arrays)
+        return self._backward(trace, _cotangent(G, trace), self.arrays)
 
     def check_inputs(self, X: Any) -> np.ndarray:
         """X as the formulas want it, or an error."""
@@ -176,7 +176,7 @@ class MLP:
                     f"weights[{k}] must have {checked[k - 1].shape[0]} + 1 columns, one for each "
                     f"row of weights[{k - 1}] and the bias; got shape {checked[k].shape}."
                 )
-        object.__setattr__(self, "weights", tuple(_frozen(W) for W in checked))
+        object.__setattr__(self, "weights", tuple(validation.frozen(W) for W in checked))
         object.__setattr__(self, "activation", activations.get(self.activation))
 
     @property
@@ -189,9 +189,9 @@ class MLP:
         """The number of neurons of every hidden layer."""
         return tuple(len(W) for W in self.weights[:-1])
 
-    def with_arrays(self, arrays: Sequence[np.ndarray]) -> "MLP":
+    def with_arrays(self, arrays: Sequence[np.ndarray]) -> Self:
         """The same network with other parameters."""
-        return MLP(list(arrays), self.activation)
+        return replace(self, weights=list(arrays))
 
     def __call__(self, X: Any) -> np.ndarray:
         """The output at X (n, d_in): (n, p)."""
@@ -201,10 +201,10 @@ class MLP:
         """The output and what `backward` needs; X (n, d_in)."""
         return self._forward(self.check_inputs(X), self.arrays)
 
-    def backward(self, trace: Trace, G: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def backward(self, trace: Trace, G: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Gradients of the matrices, and per hidden layer the sensitivities (n, m), from
         G = d loss / d output (n, p)."""
-        return self._backward(trace, G, self.arrays)
+        return self._backward(trace, _cotangent(G, trace), self.arrays)
 
     def check_inputs(self, X: Any) -> np.ndarray:
         """X as the formulas want it, or an error."""
@@ -228,7 +228,8 @@ class MLP:
         self, trace: Trace, G: np.ndarray, arrays: Sequence[np.ndarray]
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         derivative = activations.get(self.activation).derivative
-        gradients, sensitivities = [G.T @ trace.inputs[-1]], []
+        gradients = [G.T @ trace.inputs[-1]]
+        sensitivities: list[np.ndarray] = []
         for k in range(len(arrays) - 1, 0, -1):
             sensitivities.insert(0, G @ arrays[k][:, :-1])
             G = sensitivities[0] * derivative(trace.states[k - 1])
@@ -236,7 +237,7 @@ class MLP:
         return gradients, sensitivities
 
 
-Network = TypeVar("Network", Shallow, MLP)
+Network = TypeVar("Network", bound=Shallow | MLP)
 
 
 def check(network: Any, X: Any, Y: Any, loss: Any) -> tuple[np.ndarray, np.ndarray, losses.Loss]:
@@ -300,6 +301,7 @@ def hessian_product(
         Where the activation has no second derivative.
     """
     X, Y, loss = check(network, X, Y, loss)
+    direction = list(direction)
     if len(direction) != len(network.arrays):
         raise ValueError(
             f"direction must hold {len(network.arrays)} arrays, one for each of the network's; "
@@ -312,8 +314,9 @@ def hessian_product(
     trace = network._forward(X, network.arrays)
     G = loss.slope(trace.output, Y) / len(X)
     bend = loss.bend(trace.output, Y) / len(X)
-    along = _shallow_along if isinstance(network, Shallow) else _mlp_along
-    return along(network, trace, G, bend, V)
+    if isinstance(network, Shallow):
+        return _shallow_along(network, trace, G, bend, V)
+    return _mlp_along(network, trace, G, bend, V)
 
 
 def _shallow_along(
@@ -352,11 +355,9 @@ def _mlp_along(
     return products
 
 
+def _cotangent(G: Any, trace: Trace) -> np.ndarray:
+    return validation.as_array(G, "G", trace.output.shape)
+
+
 def _outputs(weights: np.ndarray) -> int:
     return 1 if weights.ndim == 1 else weights.shape[1]
-
-
-def _frozen(array: np.ndarray) -> np.ndarray:
-    copy = array.copy()
-    copy.flags.writeable = False
-    return copy

@@ -2,8 +2,8 @@
 
 A network that is linear in its neurons, f(x) = sum_j w_j sigma(theta_j, x), needs of a family no
 more than the value, the gradient and the Hessian with respect to theta, and the last two only as
-weighted sums over the samples: `gradient` and `hessian` take the weights C (m, n), one row a neuron,
-and never hold an array of size n m d d.
+weighted sums over the samples: `gradient` and `hessian` take the weights C (m, n), one row a
+neuron, and never hold an array of size n m d d.
 
 - `ridge(activation)`: sigma(theta . x), any input dimension; append ones to X for a bias.
 - `bump`: theta_3 exp(-(theta_1 x + theta_2)^2 / 2) on the line, S2D's toy neuron (appendix B.1).
@@ -22,7 +22,9 @@ from refgrow import activations, validation
 class Neuron(Protocol):
     """What a neuron family provides; the arrays it is given are already checked."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """How messages call it."""
 
     def parameters(self, inputs: int) -> int:
         """The number of parameters d of one neuron for an input of this dimension, or an error."""
@@ -63,13 +65,16 @@ class _Ridge:
     def hessian(self, theta: np.ndarray, X: np.ndarray, C: np.ndarray) -> np.ndarray:
         from refgrow import kernels  # Here, so that a network alone does not import numba.
 
-        second = activations.second_derivative(self.activation, "a splitting matrix")
+        second = activations.second_derivative(self.activation, "the neurons' Hessian")
         return kernels.weighted_grams(C * second(X @ theta.T).T, X)
 
 
 @dataclass(frozen=True)
 class _Bump:
     name: str = "bump"
+
+    def __reduce__(self) -> str:
+        return self.name  # There is one bump, in every process.
 
     def parameters(self, inputs: int) -> int:
         if inputs != 1:
@@ -115,7 +120,7 @@ class _Bump:
 
 
 @dataclass(frozen=True)
-class _Particle:
+class Particle:
     bandwidth: float
 
     @property
@@ -149,6 +154,9 @@ class _Particle:
 @dataclass(frozen=True)
 class _Distance:
     name: str = "distance"
+
+    def __reduce__(self) -> str:
+        return self.name
 
     def parameters(self, inputs: int) -> int:
         return inputs
@@ -212,7 +220,7 @@ def particle(bandwidth: float) -> Neuron:
 
     Source: S2D, appendix B.5.
     """
-    return _Particle(validation.as_scalar(bandwidth, "bandwidth", above=0))
+    return Particle(validation.as_scalar(bandwidth, "bandwidth", above=0))
 
 
 bump: Neuron = _Bump()

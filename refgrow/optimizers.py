@@ -5,7 +5,8 @@
 
 `parameters` and `gradient` are flat vectors (N,). A step changes the state's arrays in place and
 returns the state with its counter advanced, so a loop over steps allocates nothing of size N but
-temporaries.
+temporaries. Hyperparameters other than the learning rate are bound with `functools.partial`.
+
 The formulas are those of the compiled loop in `kernels`; a test holds the two together.
 """
 
@@ -52,46 +53,58 @@ def init(parameters: Any) -> State:
     return State(x, np.zeros_like(x), np.zeros_like(x))
 
 
-def gd_step(state: State, gradient: np.ndarray, learning_rate: float) -> State:
+def gd_step(state: State, gradient: Any, learning_rate: float) -> State:
     """x <- x - rate * g."""
-    state.parameters[:] -= learning_rate * gradient
+    g, rate = _checked(state, gradient, learning_rate)
+    state.parameters[:] -= rate * g
     return replace(state, count=state.count + 1)
 
 
-def momentum_step(
-    state: State, gradient: np.ndarray, learning_rate: float, beta: float = 0.9
-) -> State:
-    """v <- beta v + g, x <- x - rate * v."""
-    state.first[:] = beta * state.first + gradient
-    state.parameters[:] -= learning_rate * state.first
+def momentum_step(state: State, gradient: Any, learning_rate: float, beta: float = 0.9) -> State:
+    """v <- beta v + g, x <- x - rate * v; 0 <= beta < 1."""
+    g, rate = _checked(state, gradient, learning_rate)
+    beta = validation.as_scalar(beta, "beta", at_least=0, below=1)
+    state.first[:] = beta * state.first + g
+    state.parameters[:] -= rate * state.first
     return replace(state, count=state.count + 1)
 
 
 def adam_step(
     state: State,
-    gradient: np.ndarray,
+    gradient: Any,
     learning_rate: float,
     beta1: float = 0.9,
     beta2: float = 0.999,
     epsilon: float = 1e-8,
 ) -> State:
-    """Adam with bias correction; epsilon is added to the square root."""
+    """Adam with bias correction; epsilon > 0 is added to the square root; 0 <= betas < 1."""
+    g, rate = _checked(state, gradient, learning_rate)
+    beta1 = validation.as_scalar(beta1, "beta1", at_least=0, below=1)
+    beta2 = validation.as_scalar(beta2, "beta2", at_least=0, below=1)
+    epsilon = validation.as_scalar(epsilon, "epsilon", above=0)
     count = state.count + 1
-    state.first[:] = beta1 * state.first + (1 - beta1) * gradient
-    state.second[:] = beta2 * state.second + (1 - beta2) * gradient**2
+    state.first[:] = beta1 * state.first + (1 - beta1) * g
+    state.second[:] = beta2 * state.second + (1 - beta2) * g**2
     direction = state.first / (1 - beta1**count)
     scale = np.sqrt(state.second / (1 - beta2**count)) + epsilon
-    state.parameters[:] -= learning_rate * direction / scale
+    state.parameters[:] -= rate * direction / scale
     return replace(state, count=count)
 
 
 def adagrad_step(
-    state: State, gradient: np.ndarray, learning_rate: float, epsilon: float = 1e-10
+    state: State, gradient: Any, learning_rate: float, epsilon: float = 1e-10
 ) -> State:
-    """s <- s + g^2, x <- x - rate * g / (sqrt(s) + epsilon)."""
-    state.second[:] += gradient**2
-    state.parameters[:] -= learning_rate * gradient / (np.sqrt(state.second) + epsilon)
+    """s <- s + g^2, x <- x - rate * g / (sqrt(s) + epsilon); epsilon > 0."""
+    g, rate = _checked(state, gradient, learning_rate)
+    epsilon = validation.as_scalar(epsilon, "epsilon", above=0)
+    state.second[:] += g**2
+    state.parameters[:] -= rate * g / (np.sqrt(state.second) + epsilon)
     return replace(state, count=state.count + 1)
+
+
+def _checked(state: State, gradient: Any, learning_rate: float) -> tuple[np.ndarray, float]:
+    g = validation.as_array(gradient, "gradient", state.parameters.shape)
+    return g, validation.as_scalar(learning_rate, "learning_rate", above=0)
 
 
 gd = Optimizer(init, gd_step)
