@@ -34,6 +34,10 @@ from refgrow.networks import MLP, Shallow
 # far above rounding, so that the sign does not depend on it.
 NEGLIGIBLE = 1e-8
 
+# An index is negative below this share of the largest entry of S, for each of its d rows: the sum
+# over samples that makes S loses a few digits, and its eigenvalues about d roundings.
+ROUNDING = 100 * np.finfo(float).eps
+
 
 # Section 2.1: one neuron ----------------------------------------------------------------------
 
@@ -235,17 +239,28 @@ def decompose(
     size : float
         epsilon.
 
-    Source: S2D Thm 2.2 eq 4, Thm 2.4 (S2D-Thm-2.2, S2D-Thm-2.4).
+    Raises
+    ------
+    ValueError, TypeError
+        For splits that do not fit the network, two splits of one neuron, and what
+        `splitting_matrices` refuses.
+
+    Source: S2D Thm 2.2 eq 4, Thm 2.4 (S2D-Thm-2.2, S2D-Thm-2.4); its remainder is Lemma A.1's
+    for splits of zero mean (S2D-Lem-A.1).
     """
     size = validation.as_scalar(size, "size")
+    S = splitting_matrices(network, X, Y, loss)
     splits = tuple(splits)
+    for split in splits:
+        if not isinstance(split, growth.Split):
+            raise TypeError(f"splits must be growth.Split; got {type(split).__name__}.")
+    before = losses.get(loss).value(network(X), Y)
 
     def change(edits: tuple[growth.Split, ...]) -> float:
         after = growth.apply(network, growth.Plan(edits, size, 0.0, 2, 3))
         return losses.get(loss).value(after(X), Y) - before
 
-    before = losses.get(loss).value(network(X), Y)
-    S = splitting_matrices(network, X, Y, loss)
+    actual = change(splits)  # First: it refuses splits that do not fit.
     direction = [np.zeros_like(a) for a in network.arrays]
     moves, spread = [], 0.0
     for split in splits:
@@ -260,7 +275,7 @@ def decompose(
     slope = sum(float(np.vdot(g, d)) for g, d in zip(gradient, direction, strict=True))
     bend = sum(float(np.vdot(h, d)) for h, d in zip(curved, direction, strict=True))
     return Decomposition(
-        actual=change(splits),
+        actual=actual,
         displacement=change(tuple(moves)),
         displacement_taylor=size * slope + 0.5 * size**2 * bend,
         splitting=0.5 * size**2 * spread,
@@ -296,9 +311,11 @@ def decide(
     most : int
         m* >= 1.
     threshold : float
-        lambda* <= 0.
+        lambda* <= 0. At zero, an index counts as negative when it is so beyond the rounding of its
+        own matrix; a matrix that is itself nothing but rounding, as at a perfect fit, is known only
+        by a threshold.
     size : float
-        epsilon > 0.
+        epsilon > 0. The decrease is promised for small sizes; nothing here tries smaller ones.
 
     Returns
     -------
@@ -325,7 +342,8 @@ def decide(
         growth.Split(layer, j, np.array([0.5, 0.5]), np.array([v, -v])) for _, layer, j, v in chosen
     )
     if not splits:
-        message = f"No neuron has a splitting index below {threshold:g}: no split lowers the loss."
+        below = "is negative" if threshold == 0 else f"is at most {threshold:g}"
+        message = f"No neuron's splitting index {below}: none is split."
     else:
         message = f"{len(splits)} of {sum(network.widths)} neurons are split."
     gain = sum(c[0] for c in chosen)
@@ -439,8 +457,9 @@ def mmd_regression(
     """
     points = validation.as_array(points, "points", ("n", 1), hint="Use points[:, None].")
     h = validation.as_scalar(bandwidth, "bandwidth", above=0)
-    lowest = min(validation.as_scalar(lowest, "lowest"), points.min())
-    highest = max(validation.as_scalar(highest, "highest", above=lowest), points.max())
+    lowest = validation.as_scalar(lowest, "lowest")
+    highest = validation.as_scalar(highest, "highest", above=lowest)
+    lowest, highest = min(lowest, points.min()), max(highest, points.max())
     feature = neurons.particle(h / np.sqrt(2))
     X = np.arange(lowest - 6 * h, highest + 6 * h, h / 4)[:, None]
     Y = feature.value(points, X).mean(axis=1, keepdims=True)
@@ -461,8 +480,8 @@ def _signed(vectors: np.ndarray) -> np.ndarray:
 
 
 def _negative(S: np.ndarray, lam_min: float) -> bool:
-    """Whether the smallest eigenvalue is negative beyond the rounding of an eigenvalue of S."""
-    return bool(lam_min < -len(S) * np.finfo(float).eps * np.abs(S).max())
+    """Whether the smallest eigenvalue is negative beyond the rounding of S and its eigenvalues."""
+    return bool(lam_min < -len(S) * ROUNDING * np.abs(S).max())
 
 
 def _check_particles(
