@@ -1,0 +1,250 @@
+"""S2D's toy regression (appendix B.1) as cells: growing by every method, and splits looked at closely.
+
+The scripts of Fig 1 a to d and Fig 5 share these cells, so each network is grown once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from figures.record import Setting, Settings, seed_for
+from refgrow import baselines, data, growth, losses, networks, neurons, s2d, train
+
+METHODS = (
+    "splitting",
+    "random split",
+    "random split, gradient",
+    "new initialisation",
+    "gradient boosting",
+    "from scratch",
+)
+SHOWN = (3, 8)  # the sizes of Fig 5
+POINTS = 400  # of a loss curve that are kept
+
+# What the paper leaves open: a base setting and one departure from it at a time.
+BASE: dict[str, Any] = {
+    "deviation": 3.0**0.5,
+    "start_deviation": 1.0,
+    "optimizer": "adam",
+    "learning_rate": 0.005,
+    "batch_size": None,
+    "train_weights": False,
+    "size": 0.01,
+}
+GRID: dict[str, dict[str, Any]] = {
+    "base": {},
+    "N(0, 3) by deviation": {"deviation": 3.0},
+    "wide start": {"start_deviation": 3.0**0.5},
+    "small epsilon": {"size": 0.001},
+    "large epsilon": {"size": 0.3},
+    "trained output weights": {"train_weights": True},
+    "minibatch SGD": {"optimizer": "momentum", "learning_rate": 0.01, "batch_size": 100},
+}
+
+
+def settings(full: bool) -> Settings:
+    """The settings that the toy figures share."""
+    grid = "varied one at a time in --full: " + ", ".join(list(GRID)[1:])
+    return {
+        "neurons": Setting(8, "paper"),
+        "teachers": Setting(15, "paper"),
+        "samples": Setting(1000, "paper"),
+        "half_width": Setting(5.0, "paper"),
+        "steps": Setting(10_000 if full else 2_000, "ours", "a phase; the paper: to convergence"),
+        "grid": Setting(list(GRID) if full else ["base"], "ours", grid),
+        "base": Setting(BASE, "ours", "N(0, 3) by variance; Adam at 0.005 as in S3D 4.1"),
+        "departures": Setting(GRID, "ours"),
+        "seeds": Setting(list(range(10)), "ours", "one target and one start each"),
+    }
+
+
+def cells(settings: Settings, **more: Any) -> list[dict[str, Any]]:
+    """One cell's arguments for every setting of the grid and every target."""
+    return [
+        {"seed": seed, "steps": settings["steps"].value, **BASE, **GRID[name], **more}
+        for name in settings["grid"].value
+        for seed in settings["seeds"].value
+    ]
+
+
+def by_setting(results: list[Any], settings: Settings, methods: int = 1) -> list[list[list[Any]]]:
+    """Results of `cells` for each method, as nested lists: method, setting of the grid, target."""
+    n, g = len(settings["seeds"].value), len(settings["grid"].value)
+    return [
+        [results[(m * g + k) * n : (m * g + k + 1) * n] for k in range(g)] for m in range(methods)
+    ]
+
+
+def shares(grid: list[str], holds: np.ndarray) -> dict[str, float]:
+    """In which share of the targets a claim holds, setting by setting: holds (settings, targets)."""
+    return {name: float(row.mean()) for name, row in zip(grid, holds, strict=True)}
+
+
+def problem(seed: int, deviation: float) -> data.Problem:
+    """The target and its thousand samples."""
+    return data.rbf_teacher(deviation=deviation, rng=np.random.default_rng(seed_for("toy", seed)))
+
+
+def grow(
+    *,
+    method: str,
+    seed: int,
+    steps: int,
+    deviation: float,
+    start_deviation: float,
+    optimizer: str,
+    learning_rate: float,
+    batch_size: int | None,
+    train_weights: bool,
+    size: float,
+    neurons_wanted: int = 8,
+) -> dict[str, Any]:
+    """One target fitted by one method, from one neuron to `neurons_wanted`.
+
+    Returns the relative MSE (MSE without the 1/2, over the variance of the target) along the steps,
+    at the end of every phase, and the networks of every size.
+    """
+    target = problem(seed, deviation)
+    X, Y = target.X, target.Y
+    sample = partial(_sample, deviation=start_deviation)
+    rng = np.random.default_rng(seed_for("toy", seed, method))
+    first = sample(np.random.default_rng(seed_for("toy", seed, "start")), 1)
+    start = networks.Shallow(first, np.ones(1), neurons.bump)
+    options: dict[str, Any] = {
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "steps": steps,
+    }
+    sizes: dict[int, networks.Shallow] = {}
+    if method == "from scratch":
+        for m in sorted({*SHOWN, neurons_wanted}):
+            fresh = baselines.scratch(start, m, sample=sample, rng=rng)
+            budget = {**options, "steps": m * steps, "train_weights": train_weights}
+            sizes[m], history = train.fit(fresh, X, Y, losses.squared, rng=rng, **budget)
+        curve = history.loss
+    elif method == "gradient boosting":
+        network, history = train.fit(start, X, Y, losses.squared, rng=rng, **options)
+        sizes[1], curves = network, [history.loss]
+        for m in range(2, neurons_wanted + 1):
+            theta, history = baselines.greedy_neuron(
+                network, X, Y, losses.squared, sample=sample, rng=rng, **options
+            )
+            add = growth.Add(0, theta, np.ones((1, 1)))
+            network = growth.apply(network, growth.Plan((add,), 1.0, 0.0, 0, 1))
+            sizes[m] = network
+            curves.append(history.loss)
+        curve = np.concatenate(curves)
+    else:
+        decide = {
+            "splitting": partial(s2d.decide, size=size),
+            "random split": partial(baselines.random_split, size=size, rng=rng),
+            "random split, gradient": partial(
+                baselines.random_split_along_gradient, size=size, rng=rng
+            ),
+            "new initialisation": partial(baselines.new_initialisation, sample=sample, rng=rng),
+        }[method]
+        last, history = train.fit_and_grow(
+            start, X, Y, losses.squared, decide=_remembering(decide, sizes),
+            growths=neurons_wanted - 1, train_weights=train_weights, rng=rng, **options,
+        )  # fmt: skip
+        sizes[len(last.theta)] = last
+        curve = history.loss
+    variance = float(Y.var())
+    ends = np.full(neurons_wanted, np.nan)
+    for m, network in sizes.items():
+        ends[m - 1] = 2 * losses.squared.value(network(X), Y) / variance
+    kept = np.unique(np.linspace(0, len(curve) - 1, POINTS).astype(int))
+    result: dict[str, Any] = {
+        "steps": kept,
+        "curve": 2 * curve[kept] / variance,
+        "ends": ends,
+        "variance": variance,
+    }
+    for m, network in sizes.items():
+        result[f"theta{m}"], result[f"weights{m}"] = network.theta, network.weights
+    return result
+
+
+def look_at_splits(
+    *,
+    seed: int,
+    steps: int,
+    deviation: float,
+    angles: list[float],
+    at: int = 7,
+    **options: Any,
+) -> dict[str, Any]:
+    """Grow to `at` neurons by splitting, then try other splits of that network.
+
+    Returns, for the five neurons of lowest splitting index, the decrease of the MSE right after the
+    split and after retraining; and for the first of them the same along directions at the given
+    angles from v_min, in the planes of v_min and each other eigenvector. Retraining is compared
+    with as many further steps without a split.
+    """
+    grown = grow(
+        method="splitting", seed=seed, steps=steps, deviation=deviation, neurons_wanted=at, **options
+    )
+    target = problem(seed, deviation)
+    X, Y = target.X, target.Y
+    network = networks.Shallow(grown[f"theta{at}"], grown[f"weights{at}"], neurons.bump)
+    size = options["size"]
+    fit = partial(
+        train.fit, X=X, Y=Y, loss=losses.squared, steps=steps, optimizer=options["optimizer"],
+        learning_rate=options["learning_rate"], batch_size=options["batch_size"],
+        train_weights=options["train_weights"], rng=np.random.default_rng(seed_for("toy", seed)),
+    )  # fmt: skip
+    unsplit = 2 * fit(network)[1].fun
+    before = 2 * losses.squared.value(network(X), Y)
+
+    def decreases(neuron: int, direction: np.ndarray) -> tuple[float, float]:
+        pair = np.array([direction, -direction])
+        split = growth.Split(0, neuron, np.array([0.5, 0.5]), pair)
+        after = growth.apply(network, growth.Plan((split,), size, 0.0, 2, 4))
+        now = 2 * losses.squared.value(after(X), Y)
+        return before - now, unsplit - 2 * fit(after)[1].fun
+
+    S = s2d.splitting_matrices(network, X, Y, losses.squared)[0]
+    lam, v = s2d.splitting_indices(S)
+    ranked = np.argsort(lam)[:5]
+    by_neuron = np.array([decreases(j, v[j]) for j in ranked])
+    top = ranked[0]
+    vectors = np.linalg.eigh(S[top])[1]
+    by_angle = np.array(
+        [
+            [decreases(top, np.cos(a) * vectors[:, 0] + np.sin(a) * vectors[:, k]) for a in angles]
+            for k in (1, 2)
+        ]
+    )
+    return {
+        # Eigenvalues of the MSE: twice those of the squared loss with its half.
+        "eigenvalues": 2 * lam[ranked],
+        "spectrum": 2 * np.linalg.eigvalsh(S[top]),
+        "immediate": by_neuron[:, 0],
+        "retrained": by_neuron[:, 1],
+        "angle_immediate": by_angle[:, :, 0],
+        "angle_retrained": by_angle[:, :, 1],
+        "before": before,
+        "unsplit": unsplit,
+        "variance": grown["variance"],
+    }
+
+
+def _sample(rng: np.random.Generator, k: int, *, deviation: float) -> np.ndarray:
+    return rng.normal(scale=deviation, size=(k, 3))
+
+
+def _remembering(
+    decide: Callable[..., growth.Plan], sizes: dict[int, networks.Shallow]
+) -> Callable[..., growth.Plan]:
+    """The same decision, keeping the network it was asked about under its size."""
+
+    def inner(network: networks.Shallow, X: Any, Y: Any, loss: Any) -> growth.Plan:
+        sizes[len(network.theta)] = network
+        return decide(network, X, Y, loss)
+
+    return inner
