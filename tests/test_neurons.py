@@ -14,7 +14,7 @@ from refgrow import activations, neurons
 from refgrow.numerics import complex_step
 
 ROUNDING = 1e-13  # Times the size of the numbers summed: a few roundings of them.
-CIRCLE, RADIUS = 1e-11, 0.1  # The circle multiplies rounding by 2 / radius^2 = 200.
+CIRCLE, RADIUS = 1e-11, 0.03  # The circle multiplies rounding by 2 / radius^2 = 2000.
 WRONG = 1e-5  # What the negative controls are wrong by, relative to the largest entry.
 
 
