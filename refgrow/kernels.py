@@ -273,7 +273,7 @@ _exp2 = jit(_exp2_py, fastmath={"contract"})
 
 
 def _sweep_py(samples, lines, work):
-    # One pass over the samples. Neuron j is amplitude * e, e = 2^(-v^2), on the line v = slope * x +
+    # One pass over the samples. Neuron j is amplitude * e with e = 2^(-v^2) and v = slope * x +
     # offset. Its row of `lines` holds slope, offset and amplitude, and receives the sums over
     # samples of r e, r e v and r e v x, with r the weighted residual: all gradients are made of
     # these. Returns the loss. `samples` has the rows x, y and weight, `work` one for each neuron
