@@ -523,7 +523,8 @@ def gaussian_descent(
             samples, fixed, _FAMILIES[family], bandwidth, _OPTIMIZERS[optimizer], rate, gtol,
             count, state, losses,
         )  # fmt: skip
-    return Descent(*state, count + taken, losses[: taken + 1], status)
+    x, first, second = state
+    return Descent(x, first, second, count + taken, losses[: taken + 1], status)
 
 
 def gaussian_loss_and_gradient(
