@@ -5,11 +5,11 @@ The modules in reading order; each imports only what stands above it:
 - ``validation``   input is checked and errors are worded here
 - ``kernels``      every compiled loop
 - ``numerics``     proof tools: complex step, central differences, Taylor slopes
-- ``data``         toy problems
 - ``activations``  value and first two derivatives
 - ``losses``       value, gradient and curvature with respect to the output
 - ``neurons``      neuron families sigma(theta, x)
 - ``networks``     ``Shallow`` and ``MLP``
+- ``data``         toy problems
 - ``optimizers``   gd, momentum, adam, adagrad
 - ``growth``       ``Split``, ``Add``, ``Prune``, ``Plan``, ``apply``
 - ``train``        ``fit`` and ``fit_and_grow``
