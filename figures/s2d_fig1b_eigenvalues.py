@@ -29,9 +29,7 @@ def compute(settings: Settings, run: Any) -> dict[str, Any]:
     (results,) = s2d_toy.by_setting(run(s2d_toy.look_at_splits, asked), settings)
     kept = ("eigenvalues", "immediate", "retrained", "variance", "unsplit")
     data = {name: np.array([[r[name] for r in row] for row in results]) for name in kept}
-    sizes = [
-        {**s2d_toy.BASE, **s2d_toy.GRID[name]}["size"] for name in settings["grid"].value
-    ]
+    sizes = [{**s2d_toy.BASE, **s2d_toy.GRID[name]}["size"] for name in settings["grid"].value]
     return {**data, "grid": settings["grid"].value, "sizes": np.array(sizes)}
 
 
@@ -42,7 +40,9 @@ def plot(data: dict[str, Any]) -> Any:
     ends = np.array([lam[lam > 0].min(), lam.max()])
     left.loglog(ends, 0.5 * data["sizes"][0] ** 2 * ends, color=style.BLACK, linewidth=0.8,
                 label="theory: (size² / 2) |index|")  # fmt: skip
-    left.set(xlabel="|splitting index|", ylabel="decrease of the MSE", title="right after the split")
+    left.set(
+        xlabel="|splitting index|", ylabel="decrease of the MSE", title="right after the split"
+    )
     left.legend(loc="upper left")
     scale = data["variance"][0][:, None]
     right.axhline(0, color=style.GREY, linewidth=0.6)

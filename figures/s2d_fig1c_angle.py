@@ -53,12 +53,16 @@ def plot(data: dict[str, Any]) -> Any:
 def claims(data: dict[str, Any]) -> list[Claim]:
     judged = []
     for kind, text, depends in (
-        ("angle_immediate", "right after the split", "On a size small enough for the second order."),
+        (
+            "angle_immediate",
+            "right after the split",
+            "On a size small enough for the second order.",
+        ),
         (
             "angle_retrained",
             "after retraining",
-            "Retraining pulls most directions to the same minimum, and the best one is then a matter "
-            "of small differences.",
+            "Retraining pulls most directions to the same minimum; what is left is a matter of small "
+            "differences.",
         ),
     ):
         curves = data[kind]

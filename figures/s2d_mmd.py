@@ -96,9 +96,8 @@ def compress(
     for phase in range(PARTICLES):
         taken = steps if moving or phase == 0 else 0
         # The path of a phase, by running its first steps again: the run is deterministic.
-        at = np.unique(np.linspace(0, taken, frames).astype(int))
-        for k in at:
-            theta = fit(network, steps=int(k))[0].theta[:, 0]
+        for k in np.linspace(0, steps, frames).astype(int):
+            theta = fit(network, steps=min(int(k), taken))[0].theta[:, 0]
             paths.append(np.pad(theta, (0, PARTICLES - len(theta)), constant_values=np.nan))
             times.append(phase * steps + k)
             weights.append(
@@ -106,14 +105,14 @@ def compress(
             )
         network, history = fit(network, steps=taken)
         kept = np.unique(np.linspace(0, taken, 100).astype(int))
+        curve = np.column_stack([phase * steps + kept, problem.factor * history.loss[kept]])
         curves.append(
-            np.column_stack([phase * steps + kept, problem.factor * history.loss[kept]])
+            curve if taken else np.array([curve[0], [phase * steps + steps, curve[0, 1]]])
         )
         ends.append(problem.factor * history.fun)
         if phase < PARTICLES - 1:
-            network = growth.apply(
-                network, decide(network, problem.X, problem.Y, losses.squared)
-            )
+            plan = decide(network, problem.X, problem.Y, losses.squared)
+            network = growth.apply(network, plan)
     return {
         "curve": np.concatenate(curves),
         "ends": np.array(ends),
@@ -132,9 +131,7 @@ def _decide(method: str, size: float, rng: np.random.Generator) -> Callable[...,
     if method == "random split, gradient":
         return partial(baselines.random_split_along_gradient, size=size, rng=rng)
     if method == "new initialisation":
-        return partial(
-            baselines.new_initialisation, sample=_sample, weighting="even", rng=rng
-        )
+        return partial(baselines.new_initialisation, sample=_sample, weighting="even", rng=rng)
     return partial(
         baselines.gradient_boosting, sample=_sample, weighting="even", rng=rng,
         candidates=512, restarts=4, optimizer="adam", learning_rate=0.01, steps=500,

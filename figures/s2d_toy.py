@@ -1,4 +1,4 @@
-"""S2D's toy regression (appendix B.1) as cells: growing by every method, and splits looked at closely.
+"""S2D's toy regression (appendix B.1) as cells: growing by every method, and single splits.
 
 The scripts of Fig 1 a to d and Fig 5 share these cells, so each network is grown once.
 """
@@ -62,6 +62,13 @@ def settings(full: bool) -> Settings:
     }
 
 
+# What the outcome of splitting depends on (figure S2D-Toy-sign).
+SIGN = (
+    "On the sign of the target: every copy inherits the sign of the first neuron's amplitude, so "
+    "a target of both signs is out of reach, whatever the optimizer, the start or epsilon."
+)
+
+
 def cells(settings: Settings, **more: Any) -> list[dict[str, Any]]:
     """One cell's arguments for every setting of the grid and every target."""
     return [
@@ -79,14 +86,45 @@ def by_setting(results: list[Any], settings: Settings, methods: int = 1) -> list
     ]
 
 
-def shares(grid: list[str], holds: np.ndarray) -> dict[str, float]:
-    """In which share of the targets a claim holds, setting by setting: holds (settings, targets)."""
-    return {name: float(row.mean()) for name, row in zip(grid, holds, strict=True)}
+def shares(
+    grid: list[str], holds: np.ndarray, floor: np.ndarray | None = None
+) -> dict[str, float | None]:
+    """In which share of the targets a claim holds, setting by setting: holds (settings, targets).
+
+    With `floor` of the same shape also for targets of one sign and of both, over all settings.
+    """
+    found: dict[str, float | None] = {
+        name: float(row.mean()) for name, row in zip(grid, holds, strict=True)
+    }
+    if floor is not None:
+        for name, kind in (("one sign", floor <= ONE_SIGN), ("both signs", floor > ONE_SIGN)):
+            found[f"targets of {name}"] = float(holds[kind].mean()) if kind.any() else None
+    return found
+
+
+ONE_SIGN = 1e-3  # the floor up to which a target counts as of one sign
+
+
+def one_sign_floor(Y: np.ndarray) -> float:
+    """The least MSE / variance of any function that is nowhere positive, or nowhere negative.
+
+    The best non-negative fit of y is max(y, 0): what remains is the part of the other sign.
+    """
+    other = min((np.maximum(Y, 0) ** 2).mean(), (np.minimum(Y, 0) ** 2).mean())
+    return float(other / Y.var())
 
 
 def problem(seed: int, deviation: float) -> data.Problem:
     """The target and its thousand samples."""
     return data.rbf_teacher(deviation=deviation, rng=np.random.default_rng(seed_for("toy", seed)))
+
+
+def teacher(seed: int) -> networks.Shallow:
+    """The network behind the target in the base setting."""
+    found = problem(seed, BASE["deviation"]).teacher
+    if found is None:
+        raise ValueError("this problem was not made by a network.")
+    return found
 
 
 def grow(
@@ -164,6 +202,7 @@ def grow(
         "curve": 2 * curve[kept] / variance,
         "ends": ends,
         "variance": variance,
+        "floor": one_sign_floor(Y),
     }
     for m, network in sizes.items():
         result[f"theta{m}"], result[f"weights{m}"] = network.theta, network.weights
@@ -186,9 +225,8 @@ def look_at_splits(
     angles from v_min, in the planes of v_min and each other eigenvector. Retraining is compared
     with as many further steps without a split.
     """
-    grown = grow(
-        method="splitting", seed=seed, steps=steps, deviation=deviation, neurons_wanted=at, **options
-    )
+    options |= {"seed": seed, "steps": steps, "deviation": deviation}
+    grown = grow(method="splitting", neurons_wanted=at, **options)
     target = problem(seed, deviation)
     X, Y = target.X, target.Y
     network = networks.Shallow(grown[f"theta{at}"], grown[f"weights{at}"], neurons.bump)

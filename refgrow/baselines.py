@@ -178,13 +178,12 @@ def greedy_neuron(
     drawn = _drawn(sample, validation.as_rng(rng), candidates, network)
     alone = [Shallow(theta[None], outgoing, network.neuron) for theta in drawn]
     values = np.array([residual_loss.value(candidate(X), target) for candidate in alone])
-    best: tuple[Shallow, train.History] | None = None
-    for k in np.argsort(values, kind="stable")[:restarts]:
-        fitted, history = train.fit(alone[k], X, target, residual_loss, **options)
-        if best is None or history.fun < best[1].fun:
-            best = fitted, history
-    assert best is not None  # restarts >= 1
-    return best[0].theta, best[1]
+    trained = [
+        train.fit(alone[k], X, target, residual_loss, **options)
+        for k in np.argsort(values, kind="stable")[:restarts]
+    ]
+    best, history = min(trained, key=lambda fitted: fitted[1].fun)
+    return best.theta, history
 
 
 def scratch(network: Shallow, width: int, *, sample: Sampler, rng: Any = None) -> Shallow:
@@ -216,9 +215,7 @@ def _split_plan(
         growth.Split(layer, j, np.array([0.5, 0.5]), np.array([v, -v]))
         for (layer, j), v in zip(chosen, directions, strict=True)
     )
-    gain = sum(
-        float(v @ S[layer][j] @ v) for (layer, j), v in zip(chosen, directions, strict=True)
-    )
+    gain = sum(float(v @ S[layer][j] @ v) for (layer, j), v in zip(chosen, directions, strict=True))
     message = f"{len(splits)} random neurons are split."
     return growth.Plan(splits, size, 0.5 * gain, order=2, remainder=4, message=message)
 

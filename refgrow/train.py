@@ -10,7 +10,7 @@ phase instead (`kernels.gaussian_descent`); a test holds the two to the same ite
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -139,7 +139,7 @@ def fit(
     start = np.concatenate([network.arrays[k].ravel() for k in trained])
     compiled = _compiled_form(network, X, loss, pair) if batch_size is None else None
     if compiled is not None:
-        weights = None if train_weights else network.weights.ravel()
+        weights = None if train_weights else network.arrays[1].ravel()
         parameters, curve, status = _compiled_loop(
             compiled, start, weights, X, Y, learning_rate, steps, gtol
         )
@@ -157,7 +157,7 @@ def fit(
         parameters, curve, status = _loop(
             evaluate, batches, pair, start, learning_rate, steps, gtol
         )
-    fitted = network.with_arrays(_arrays(network, trained, parameters))
+    fitted = cast(Network, network.with_arrays(_arrays(network, trained, parameters)))
     return fitted, History(
         loss=curve,
         starts=(0,),

@@ -1,0 +1,303 @@
+"""Training: the loop against a naive one, the compiled loop against the loop, every way to end."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from refgrow import data, growth, losses, networks, neurons, optimizers, s2d, train
+
+# Two implementations of the same formulas differ by rounding, amplified by a few hundred steps.
+SAME = 1e-11
+OPTIMIZERS = ("gd", "momentum", "adam", "adagrad")
+
+
+def toy(seed=0, n=40, m=2):
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(-2, 2, size=(n, 1))
+    return networks.Shallow(rng.normal(size=(m, 3)), np.ones(m), neurons.bump), X, np.sin(2 * X)
+
+
+def exploding():
+    """A problem and settings with which gradient descent overflows at once.
+
+    A smaller rate would not do: the first huge step throws the neuron out of the samples' reach,
+    where all gradients vanish and the run survives.
+    """
+    network, X, Y = toy()
+    return network, X, Y, {"learning_rate": 1e200, "steps": 500, "train_weights": True}
+
+
+def mlp(seed=0, outputs=1):
+    rng = np.random.default_rng(seed)
+    return networks.MLP([rng.normal(size=(4, 3)), rng.normal(size=(outputs, 5))], "tanh")
+
+
+def custom(name):
+    """The same optimizer as a pair of its own, which the compiled loop does not know."""
+    init, step = optimizers.get(name)
+    return init, lambda *arguments: step(*arguments)
+
+
+def naive_gd(network, X, Y, rate, steps):
+    """Gradient descent by central differences of the loss: shares no derivative with the code."""
+    theta = network.theta.copy()
+    for _ in range(steps):
+        gradient = np.zeros_like(theta)
+        for index in np.ndindex(theta.shape):
+            values = []
+            for sign in (1, -1):
+                moved = theta.copy()
+                moved[index] += sign * 1e-5
+                values.append(
+                    losses.squared.value(network.with_arrays([moved, network.weights])(X), Y)
+                )
+            gradient[index] = (values[0] - values[1]) / 2e-5
+        theta = theta - rate * gradient
+    return theta
+
+
+def test_gradient_descent_follows_the_gradient_of_the_value():
+    network, X, Y = toy()
+    fitted, history = train.fit(
+        network, X, Y, "squared", optimizer="gd", learning_rate=0.1, steps=5
+    )
+    # Differences of step 1e-5 are good to about 1e-10 a step.
+    assert np.abs(fitted.theta - naive_gd(network, X, Y, 0.1, 5)).max() < 1e-8
+    assert np.abs(fitted.theta - naive_gd(network, X, Y, 0.11, 5)).max() > 1e-3
+    assert history.fun == pytest.approx(losses.squared.value(fitted(X), Y), rel=1e-13)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("train_weights", [False, True])
+@pytest.mark.parametrize("family", ["bump", "particle"])
+def test_the_compiled_loop_takes_the_same_steps(name, train_weights, family):
+    network, X, Y = toy()
+    if family == "particle":
+        network = networks.Shallow(network.theta[:, :1], network.weights, neurons.particle(0.7))
+    options = {"learning_rate": 0.01, "steps": 100, "train_weights": train_weights}
+    fast, quick = train.fit(network, X, Y, "squared", optimizer=name, **options)
+    slow, plain = train.fit(network, X, Y, "squared", optimizer=custom(name), **options)
+    assert np.abs(fast.theta - slow.theta).max() < SAME
+    assert np.abs(fast.weights - slow.weights).max() < SAME
+    assert np.abs(quick.loss - plain.loss).max() < SAME
+    assert (quick.nit, quick.status, quick.success) == (plain.nit, plain.status, plain.success)
+    other = "gd" if name == "adam" else "adam"
+    wrong, _ = train.fit(network, X, Y, "squared", optimizer=other, **options)
+    assert np.abs(wrong.theta - slow.theta).max() > 1e-4
+
+
+def test_a_network_of_several_outputs_goes_through_the_general_loop():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-2, 2, size=(30, 1))
+    network = networks.Shallow(rng.normal(size=(3, 3)), rng.normal(size=(3, 2)), neurons.bump)
+    Y = np.hstack([np.sin(X), np.cos(X)])
+    fitted, history = train.fit(network, X, Y, "squared", steps=50, train_weights=True)
+    assert history.loss[-1] < history.loss[0]
+    assert fitted.weights.shape == (3, 2)
+
+
+def test_exactly_the_steps_asked_for():
+    network, X, Y = toy()
+    for steps in (0, 1, 7):
+        _, history = train.fit(network, X, Y, "squared", steps=steps)
+        assert (history.nit, len(history.loss)) == (steps, steps + 1)
+        assert history.success and history.status == train.STEPS_TAKEN
+    same, _ = train.fit(network, X, Y, "squared", steps=0)
+    assert np.array_equal(same.theta, network.theta)
+
+
+@pytest.mark.parametrize("pair", ["gd", custom("gd")], ids=["compiled", "general"])
+def test_stops_at_the_first_stationary_iterate(pair):
+    network, X, Y = toy()
+    options = {"optimizer": pair, "learning_rate": 0.3}
+    fitted, history = train.fit(network, X, Y, "squared", gtol=1e-3, steps=4000, **options)
+
+    def norm(net):
+        return np.linalg.norm(networks.loss_and_gradient(net, X, Y, "squared")[1][0])
+
+    assert history.success and history.status == train.STATIONARY
+    assert norm(fitted) <= 1e-3
+    before, _ = train.fit(network, X, Y, "squared", steps=history.nit - 1, **options)
+    assert norm(before) > 1e-3
+    _, short = train.fit(network, X, Y, "squared", gtol=1e-3, steps=2, **options)
+    assert not short.success and short.status == train.STEPS_TAKEN
+
+
+@pytest.mark.parametrize("pair", ["gd", custom("gd")], ids=["compiled", "general"])
+def test_a_diverging_run_ends_with_its_last_finite_state(pair):
+    network, X, Y, options = exploding()
+    fitted, history = train.fit(network, X, Y, "squared", optimizer=pair, **options)
+    assert history.status == train.DIVERGED and not history.success
+    assert "smaller learning rate" in history.message
+    assert np.isfinite(history.loss).all() and np.isfinite(fitted.theta).all()
+    assert history.nit == len(history.loss) - 1 < 500
+    # The state belongs to the last recorded loss.
+    assert losses.squared.value(fitted(X), Y) == pytest.approx(history.fun, rel=1e-12)
+
+
+def test_a_diverging_mlp_ends_with_its_last_finite_state():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 2))
+    network = networks.MLP([rng.normal(size=(4, 3)), rng.normal(size=(1, 5))], "quadratic")
+    fitted, history = train.fit(
+        network, X, X[:, :1], "squared", optimizer="gd", learning_rate=10.0, steps=100
+    )
+    assert history.status == train.DIVERGED
+    assert all(np.isfinite(W).all() for W in fitted.weights)
+
+
+def test_minibatches_are_drawn_from_rng_and_cover_every_epoch():
+    network, (X, Y) = mlp(), (np.eye(2)[[0, 1] * 5], np.ones((10, 1)))
+    options = {"batch_size": 4, "steps": 6}
+    a, first = train.fit(network, X, Y, "squared", rng=1, **options)
+    b, second = train.fit(network, X, Y, "squared", rng=1, **options)
+    c, _ = train.fit(network, X, Y, "squared", rng=2, **options)
+    assert np.array_equal(first.loss, second.loss)
+    assert all(np.array_equal(p, q) for p, q in zip(a.weights, b.weights, strict=True))
+    assert not np.array_equal(a.weights[0], c.weights[0])
+    batches = train._batches(10, 4, np.random.default_rng(0))
+    epoch = np.concatenate([next(batches), next(batches)])
+    assert len(set(epoch)) == 8  # No sample twice in an epoch; the incomplete batch is left out.
+
+
+@pytest.mark.parametrize("loss", ["logistic", "exponential", "softmax_cross_entropy"])
+def test_class_losses_train(loss):
+    problem = data.xor(rng=0)
+    network = mlp(outputs=2 if loss == "softmax_cross_entropy" else 1)
+    _, history = train.fit(network, problem.X, problem.Y, loss, steps=60, learning_rate=0.05)
+    assert history.fun < 0.9 * history.loss[0]
+
+
+def test_xor_is_learnt():
+    problem = data.xor(rng=0)
+    fitted, _ = train.fit(mlp(), problem.X, problem.Y, "logistic", steps=500, learning_rate=0.05)
+    assert ((fitted(problem.X)[:, 0] > 0) == problem.Y).mean() > 0.97
+
+
+def test_one_sample_one_neuron_one_dimension():
+    network = networks.Shallow([[1.0]], [1.0], neurons.ridge("tanh"))
+    fitted, history = train.fit(network, [[1.0]], [[0.5]], "squared", steps=400, learning_rate=0.01)
+    assert history.fun < 1e-6
+    assert fitted.theta[0, 0] == pytest.approx(np.arctanh(0.5), abs=1e-2)
+
+
+def test_the_loop_trains_decides_applies_and_trains():
+    network, X, Y = toy(m=1)
+    seen = []
+
+    def decide(net, X, Y, loss):
+        seen.append(net)
+        return s2d.decide(net, X, Y, loss, size=0.05)
+
+    grown, history = train.fit_and_grow(
+        network, X, Y, "squared", decide=decide, growths=3, steps=40, learning_rate=0.02
+    )
+    assert history.widths == ((1,), (2,), (3,), (4,)) and len(grown.theta) == 4
+    assert history.starts == (0, 41, 82, 123) and len(history.loss) == 164 and history.nit == 160
+    assert len(history.plans) == 3 and len(history.seconds) == 4
+    assert history.success and history.status == train.STEPS_TAKEN
+    # The same by hand.
+    for _ in range(3):
+        network, _ = train.fit(network, X, Y, "squared", steps=40, learning_rate=0.02)
+        network = growth.apply(network, s2d.decide(network, X, Y, "squared", size=0.05))
+    network, _ = train.fit(network, X, Y, "squared", steps=40, learning_rate=0.02)
+    assert np.array_equal(network.theta, grown.theta)
+    # What a plan promises is what happens between the phases.
+    for plan, start in zip(history.plans, history.starts[1:], strict=True):
+        change = history.loss[start] - history.loss[start - 1]
+        assert change == pytest.approx(plan.predicted(), rel=0.2)
+
+
+def test_a_stationary_point_where_no_split_helps_is_a_status():
+    # Three samples, f = 1 everywhere, S = diag(2/3, 0, 0) (S2D-B.1-stationary in docs/errata.md).
+    X, Y = np.array([[-1.0], [0.0], [1.0]]), np.array([[2.0], [-1.0], [2.0]])
+    network = networks.Shallow([[0.0, 0.0, 1.0]], [1.0], neurons.bump)
+    same, history = train.fit_and_grow(
+        network, X, Y, "squared", decide=s2d.decide, growths=5, steps=3, optimizer="gd"
+    )
+    assert history.status == train.NOTHING_TO_GROW and history.success
+    assert history.message and history.widths == ((1,),) and not history.plans
+    assert np.array_equal(same.theta, network.theta)
+
+
+def test_growing_stops_when_training_diverges():
+    network, X, Y, options = exploding()
+    _, history = train.fit_and_grow(
+        network, X, Y, "squared", decide=s2d.decide, growths=2, optimizer="gd", **options
+    )
+    assert history.status == train.DIVERGED and history.widths == ((2,),)
+
+
+def test_input_is_not_changed_and_may_be_read_only_or_of_other_types():
+    network, X, Y = toy()
+    for array in (X, Y):
+        array.flags.writeable = False
+    kept = network.theta.copy()
+    a, _ = train.fit(network, X, Y, "squared", steps=3)
+    b, _ = train.fit(network, np.asfortranarray(X), [list(row) for row in Y], "squared", steps=3)
+    train.fit(network, X.astype(np.float32), Y, losses.squared, steps=3)
+    assert np.array_equal(network.theta, kept) and np.array_equal(a.theta, b.theta)
+
+
+GOOD = {"steps": 3}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"steps": -1}, ValueError, "steps must be an integer >= 0; got -1"),
+        ({"steps": 2.5}, TypeError, "steps must be an integer"),
+        ({"learning_rate": 0}, ValueError, "learning_rate must be a finite number > 0; got 0"),
+        ({"learning_rate": np.nan}, ValueError, "learning_rate"),
+        ({"optimizer": "adma"}, ValueError, "Did you mean 'adam'"),
+        ({"optimizer": 3}, TypeError, "pair of functions"),
+        ({"gtol": -1.0}, ValueError, "gtol must be a finite number >= 0"),
+        ({"gtol": 0.1, "batch_size": 2}, ValueError, "gtol needs the full batch"),
+        ({"batch_size": 0}, ValueError, "batch_size must be an integer >= 1"),
+        ({"batch_size": 41}, ValueError, "batch_size must be an integer >= 1 and <= 40; got 41"),
+        ({"rng": "seed"}, TypeError, "rng must be"),
+    ],
+)
+def test_options_are_checked(options, error, message):
+    network, X, Y = toy()
+    with pytest.raises(error, match=message.replace("(", r"\(")):
+        train.fit(network, X, Y, "squared", **{**GOOD, **options})
+
+
+def test_data_and_decisions_are_checked():
+    network, X, Y = toy()
+    with pytest.raises(ValueError, match=r"Y must be 2-D .* Use Y\[:, None\] for one output"):
+        train.fit(network, X, Y[:, 0], "squared")
+    with pytest.raises(ValueError, match=r"X must be 2-D .* Use X\[:, None\] for one feature"):
+        train.fit(network, X[:, 0], Y, "squared")
+    with pytest.raises(ValueError, match="Did you mean 'squared'"):
+        train.fit(network, X, Y, "square")
+    with pytest.raises(TypeError, match="network must be"):
+        train.fit("network", X, Y, "squared")
+    with pytest.raises(TypeError, match="decide must be a function"):
+        train.fit_and_grow(network, X, Y, "squared", decide=None, growths=1)
+    with pytest.raises(TypeError, match=r"must return a growth\.Plan"):
+        decide = lambda *arguments: None  # noqa: E731
+        train.fit_and_grow(network, X, Y, "squared", decide=decide, growths=1, steps=1)
+    with pytest.raises(ValueError, match="growths must be an integer >= 0"):
+        train.fit_and_grow(network, X, Y, "squared", decide=s2d.decide, growths=-1)
+
+
+@pytest.mark.parametrize("pair", ["gd", custom("gd")], ids=["compiled", "general"])
+def test_a_start_that_is_not_finite_is_refused(pair):
+    network = networks.Shallow([[0.0, 0.0, 1e200]], [1e200], neurons.bump)
+    with pytest.raises(ValueError, match="not finite at the network to start from"):
+        train.fit(network, [[0.0]], [[1.0]], "squared", optimizer=pair, steps=3)
+
+
+@pytest.mark.compiled
+def test_iterates_agree_after_two_thousand_steps(evidence):
+    problem = data.rbf_teacher(rng=0)
+    rng = np.random.default_rng(1)
+    network = networks.Shallow(rng.normal(size=(8, 3)), np.ones(8), neurons.bump)
+    run = partial(train.fit, network, problem.X, problem.Y, "squared", steps=2000)
+    fast, slow = run(optimizer="adam")[0], run(optimizer=custom("adam"))[0]
+    gap = np.abs(fast.theta - slow.theta).max()
+    evidence(largest_difference=gap)
+    assert gap < 1e-12
