@@ -61,8 +61,7 @@ def claims(data: dict[str, Any]) -> list[Claim]:
         (
             "angle_retrained",
             "after retraining",
-            "Retraining pulls most directions to the same minimum; what is left is a matter of small "
-            "differences.",
+            "Retraining pulls most directions to the same minimum, to within small differences.",
         ),
     ):
         curves = data[kind]
