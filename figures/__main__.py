@@ -8,6 +8,7 @@ nothing was computed; 3 a claim that its committed record calls reproduced no lo
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import signal
 import sys
@@ -42,16 +43,35 @@ def main(
             print(listing(found))
             return 0
         chosen = select(found, arguments.what)
-        if arguments.data is not None and not arguments.data.is_dir():
-            raise UsageError(f"--data {arguments.data} is not a folder.")
-        for folder in (arguments.out / ".cells", *(arguments.out / script.id for script in chosen)):
-            check_writable(folder)
+        check(chosen, arguments)
+        return make_all(chosen, arguments, docs, executor)
     except UsageError as error:
         print(f"figures: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted. Finished cells are kept: the same command resumes.", file=sys.stderr)
+        return 130
+
+
+def check(chosen: list[Script], arguments: argparse.Namespace) -> None:
+    """Refuse, before anything is computed, what could not be finished."""
+    for library in ("matplotlib", "tqdm"):
+        if importlib.util.find_spec(library) is None:
+            hint = 'Run `python -m pip install -e ".[figures]"`.'
+            raise UsageError(f"{library} is not installed. {hint}")
     if arguments.data is not None:
+        if not arguments.data.is_dir():
+            raise UsageError(f"--data {arguments.data} is not a folder.")
         os.environ["REFGROW_DATA"] = str(arguments.data.resolve())
-    return make_all(chosen, arguments, docs, executor)
+    for name in (".cells", *(script.id for script in chosen)):
+        folder = arguments.out / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            reason = f"cannot write to {folder} ({error.strerror})."
+            raise UsageError(f"{reason} Choose another folder with --out.") from None
 
 
 def make_all(
@@ -83,11 +103,10 @@ def make_all(
                 print(f"{script.id}: FAILED: {text}", file=sys.stderr, flush=True)
         workers.close()
     except KeyboardInterrupt:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C
         workers.close(kill=True)
-        print("\nInterrupted. Finished cells are kept: the same command resumes.", file=sys.stderr)
         signal.signal(signal.SIGINT, before)
-        return 130
+        raise
     if made:
         print(f"\n{runner.report(made)}")
     for claim in lost:
@@ -121,18 +140,6 @@ def pin_threads() -> None:
     for library in ("OPENBLAS_NUM", "OMP_NUM", "MKL_NUM", "NUMBA_NUM", "VECLIB_MAXIMUM"):
         os.environ[f"{library}_THREADS"] = "1"
     os.environ["MPLBACKEND"] = "Agg"
-
-
-def check_writable(folder: Path) -> None:
-    """Create a folder and try a file in it, before anything is computed."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UsageError(
-            f"cannot write to {folder} ({error.strerror}). Choose another folder with --out."
-        ) from None
 
 
 def _jobs(text: str) -> int:

@@ -40,7 +40,7 @@ class Workers:
         CellError
             A call raised an exception, or its process died.
         """
-        ahead = 1 if isinstance(self.executor, Inline) else 2 * self.jobs
+        ahead = 1 if isinstance(self.executor, Inline) else self.jobs + 1
         queue = iter(calls.items())
         active: dict[futures.Future[Any], str] = {}
         try:
@@ -60,9 +60,6 @@ class Workers:
                 self.executor = self._own()  # the next figure gets new processes
             names = "\n  ".join(active.values())
             raise CellError(f"a process died (out of memory?), in one of\n  {names}") from broken
-        finally:
-            for future in active:
-                future.cancel()
 
     def close(self, *, kill: bool = False) -> None:
         """End our own executor; with `kill`, without waiting for the cells it is computing."""

@@ -1,6 +1,7 @@
 """The command ``python -m figures``, on small figures written for the purpose."""
 
 import concurrent.futures
+import importlib.util
 import io
 import json
 import os
@@ -118,7 +119,7 @@ def command(scripts, *arguments, jobs=1):
     return main(words, scripts=scripts, docs=scripts.parent / "docs")
 
 
-def separate(scripts, *arguments, out="out", **options):
+def separate(scripts, *arguments, out="out", warnings="error", **options):
     """Start the command in a process of its own."""
     code = f"""
         import sys
@@ -128,7 +129,7 @@ def separate(scripts, *arguments, out="out", **options):
         sys.exit(main(sys.argv[1:], scripts=Path({str(scripts)!r}), docs=here / "docs"))
     """
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", textwrap.dedent(code), *arguments]
+        [sys.executable, "-W", warnings, "-c", textwrap.dedent(code), *arguments]
         + ["--out", str(scripts.parent / out)],
         cwd=ROOT,
         text=True,
@@ -138,16 +139,24 @@ def separate(scripts, *arguments, out="out", **options):
     )
 
 
-def wait_until_nobody_is_left(process, seconds=2):
-    """No child in the session that the process began; Python's own helper takes a moment to go."""
+def wait_for(condition, seconds=30):
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def wait_until_nobody_is_left(process):
+    """No child in the session that the process began; Python's own helper takes a moment to go."""
+
+    def gone():
         try:
             os.killpg(process.pid, 0)
         except ProcessLookupError:
-            return
-        time.sleep(0.02)
-    pytest.fail("children outlived their parent")
+            return True
+        return False
+
+    wait_for(gone, seconds=2)
 
 
 def computed(scripts):
@@ -231,6 +240,15 @@ def test_wrong_use_is_refused_before_computing(scripts, capsys, arguments, messa
     assert code == 2
     assert message.format(file=file) in capsys.readouterr().err
     assert computed(scripts) == 0 and not out.exists()
+
+
+def test_a_missing_library_is_told(scripts, capsys, monkeypatch):
+    write_figure(scripts)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tqdm" else name)
+    assert command(scripts) == 2
+    assert 'tqdm is not installed. Run `python -m pip install -e ".[figures]"`' in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root writes everywhere")
@@ -515,27 +533,34 @@ def test_a_failing_cell_is_named_and_the_other_figures_go_on(scripts):
     assert not (scripts.parent / "out" / "Bad-0" / "record.json").exists()
 
 
-@pytest.mark.parametrize("to_all", [True, False], ids=["terminal", "parent only"])
-def test_ctrl_c_ends_at_once_and_running_again_resumes(scripts, to_all):
-    """A terminal sends the signal to the children as well, `kill -INT` to the parent alone."""
-    write_figure(scripts, cells=30, sleep=0.15)
-    process = separate(scripts, "--jobs", "2", start_new_session=True)
-    store = scripts.parent / "out" / ".cells"
-    deadline = time.monotonic() + 30
-    while len(list(store.glob("*.npz"))) < 3 and time.monotonic() < deadline:
-        time.sleep(0.02)
+# An import that is interrupted leaves its file to the garbage collector, which warns.
+APART = {"start_new_session": True, "warnings": "default::DeprecationWarning"}
+
+
+def interrupt(process, to_all):
+    """As Ctrl-C on a terminal, which reaches the children as well, or as `kill -INT`."""
     (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
     start = time.monotonic()
     _, errors = process.communicate(timeout=20)
     assert time.monotonic() - start < 2
-    assert process.returncode == 130
+    assert process.returncode == 130, errors
     assert "Finished cells are kept: the same command resumes." in errors
-    assert "Traceback" not in errors and "KeyboardInterrupt" not in errors and "leak" not in errors
+    assert not [word for word in ("Traceback", "KeyboardInterrupt", "leak") if word in errors], (
+        errors
+    )
     wait_until_nobody_is_left(process)
+
+
+@pytest.mark.parametrize("to_all", [True, False], ids=["terminal", "parent only"])
+def test_ctrl_c_ends_at_once_and_running_again_resumes(scripts, to_all):
+    path = write_figure(scripts, cells=30, sleep=0.15)
+    process = separate(scripts, "--jobs", "2", **APART)
+    store = scripts.parent / "out" / ".cells"
+    wait_for(lambda: len(list(store.glob("*.npz"))) >= 3)
+    interrupt(process, to_all)
     kept, begun = len(list(store.glob("*.npz"))), computed(scripts)
     assert 3 <= kept < 30 and begun <= kept + 2 + 2
     assert not list(store.glob("*.tmp"))
-    path = scripts / "walks.py"
     path.write_text(path.read_text().replace("range(30)", f"range({kept + 4})"))
     time.sleep(0.02)
     process = separate(scripts, "--jobs", "2")
@@ -545,12 +570,19 @@ def test_ctrl_c_ends_at_once_and_running_again_resumes(scripts, to_all):
     assert computed(scripts) == begun + 4
 
 
+@pytest.mark.parametrize("delay", [0, 0.3, 0.6])
+def test_ctrl_c_while_libraries_load_and_processes_start(scripts, delay):
+    write_figure(scripts, cells=30, sleep=0.15)
+    process = separate(scripts, "--jobs", "2", **APART)
+    wait_for((scripts.parent / "out" / ".cells").exists)
+    time.sleep(delay)
+    interrupt(process, to_all=True)
+
+
 def test_killed_parent_leaves_no_children(scripts):
     write_figure(scripts, cells=30, sleep=0.15)
-    process = separate(scripts, "--jobs", "2", start_new_session=True)
-    deadline = time.monotonic() + 30
-    while computed(scripts) < 2 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    process = separate(scripts, "--jobs", "2", **APART)
+    wait_for(lambda: computed(scripts) >= 2)
     process.kill()
     process.communicate()
     wait_until_nobody_is_left(process)
