@@ -736,14 +736,20 @@ def test_2_1_two_uniform_copies_are_not_always_best(evidence):
     thirds = change(problem, [THIRDS], eps)
     evidence(one_copy=one, two_halves=two, thirds=thirds)
     assert one == 0 and -(eps**4) < two < 0 and abs(thirds / eps**3 + 0.25) < 0.01
-    # A tie: S = -I in the plane and a cubic; three equal copies gain eps^3 more than any pair.
-    p = lambda a: -(np.abs(a) ** 2) / 2 - np.real(a**3)  # noqa: E731
-    loss = lambda copies: np.mean(p(copies)) + np.mean(p(copies)) ** 2 / 2  # noqa: E731
-    turns = np.exp(2j * np.pi * np.arange(360) / 360)
-    pairs = min(loss(eps * np.array([a, -a])) for a in turns)
-    three = loss(eps * turns[::120])
+
+    # A tie: sigma = x . t + p(t) with p = -|t|^2/2 - Re t^3, x = (+-2, 0), (0, +-2) and Phi(s) =
+    # s + s^2/2, so that L = P + |mean|^2 + P^2/2 with P the mean of p: S = -I, H = I at zero. Three
+    # equal copies gain eps^3 more than any pair, symmetric or not.
+    def loss(copies):
+        P = np.mean(-(np.abs(copies) ** 2) / 2 - np.real(copies**3), axis=-1)
+        return P + np.abs(np.mean(copies, axis=-1)) ** 2 + P**2 / 2
+
+    eps = 0.02
+    points = eps * (disc((0.0, 0.5, 0.9, 1.0), 36) @ [1, 1j])
+    pairs = loss(np.stack(np.meshgrid(points, points), axis=-1)).min()
+    three = loss(eps * np.exp(2j * np.pi * np.arange(3) / 3))
     evidence(best_pair=pairs, three=three, gain_over_eps_cubed=(three - pairs) / eps**3)
-    assert abs((three - pairs) / eps**3 + 1) < 0.02
+    assert abs(pairs / eps**2 + 0.5) < 0.01 and abs((three - pairs) / eps**3 + 1) < 0.03
 
 
 @pytest.mark.statement("S2D-Rem-2.3")
@@ -753,6 +759,13 @@ def test_rem_2_3_splitting_stable_is_not_stable(evidence):
     [parts] = s2d.curvature_parts(*problem)
     evidence(S=parts.splitting[0, 0, 0], H=parts.hessian[0, 0, 0])
     assert parts.splitting[0, 0, 0] == 1 and parts.hessian[0, 0, 0] == -1
+    # "If both are positive definite, no local update helps" is about stationary points: theta^2/2
+    # at theta = 1 has S = H = 1, and moving helps.
+    half_square = (lambda t, x: t**2 / 2, lambda t, x: t, lambda t, x: 1 + 0 * t)
+    problem = scalar_problem(half_square, [1.0])
+    [parts] = s2d.curvature_parts(*problem)
+    assert parts.splitting[0, 0, 0] == parts.hessian[0, 0, 0] == 1
+    assert change(problem, [move(0, 0, [-1.0])], 0.01) < 0
 
 
 @pytest.mark.statement("S2D-Rem-2.3")
