@@ -49,7 +49,9 @@ def plot(data: dict[str, Any]) -> Any:
         values = data["final"][k, 0]
         look = {**style.look(method), "linestyle": ""}
         right.semilogy(k + rng.uniform(-0.18, 0.18, len(values)), values, **look, alpha=0.7)
-        right.semilogy([k - 0.3, k + 0.3], [_mean(values)] * 2, color=style.BLACK, linewidth=1.5)
+        right.semilogy(
+            [k - 0.3, k + 0.3], [_mean_and_spread(values)[0]] * 2, color=style.BLACK, linewidth=1.5
+        )
     right.set_xticks(range(len(data["methods"])), [m.replace(" ", "\n") for m in data["methods"]])
     right.tick_params(axis="x", labelsize=5.5)
     right.set(
@@ -70,7 +72,13 @@ def claims(data: dict[str, Any]) -> list[Claim]:
                 "S2D-Fig-1d",
                 f"splitting ends with a lower loss than {method}",
                 wins.ravel(),
-                number=s2d_toy.shares(data["grid"], wins, data["floor"]),
+                number={
+                    "share by setting": s2d_toy.shares(data["grid"], wins, data["floor"]),
+                    "geometric mean and spread": {
+                        "splitting": _mean_and_spread(final[0, 0]),
+                        method: _mean_and_spread(final[k, 0]),
+                    },
+                },
                 depends_on=s2d_toy.SIGN,
             )
         )
@@ -99,17 +107,17 @@ def summary(data: dict[str, Any]) -> str:
     """MSE / variance at 8 neurons: geometric mean over targets, and its spread as a factor."""
     lines = [
         f"MSE / variance at 8 neurons, {data['final'].shape[2]} targets, {data['grid'][0]} setting",
-        f"{'method':24s} {'geometric mean':>14s} {'spread':>9s} {'splitting wins':>15s}",
+        f"{'method':24s} {'geometric mean':>14s} {'spread':>8s} {'splitting wins':>15s}",
     ]
     for k, method in enumerate(data["methods"]):
         values = data["final"][k, 0]
-        spread = float(np.exp(np.log(values).std()))
+        mean, spread = _mean_and_spread(values)
         wins = "" if k == 0 else f"{int((data['final'][0, 0] < values).sum())} of {len(values)}"
-        lines.append(
-            f"{method:24s} {_mean(values):14.2e} {'x/ ' + f'{spread:.1f}':>9s} {wins:>15s}"
-        )
+        lines.append(f"{method:24s} {mean:14.1e} {f'x/ {spread:.1f}':>8s} {wins:>15s}")
     return "\n".join(lines)
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(np.exp(np.log(values).mean()))
+def _mean_and_spread(values: np.ndarray) -> tuple[float, float]:
+    """Geometric mean, and the factor of one geometric standard deviation."""
+    log = np.log(values)
+    return float(np.exp(log.mean())), float(np.exp(log.std()))

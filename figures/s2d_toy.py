@@ -33,14 +33,14 @@ BASE: dict[str, Any] = {
     "learning_rate": 0.005,
     "batch_size": None,
     "train_weights": False,
-    "size": 0.01,
+    "size": 0.001,
 }
 GRID: dict[str, dict[str, Any]] = {
     "base": {},
     "N(0, 3) by deviation": {"deviation": 3.0},
     "wide start": {"start_deviation": 3.0**0.5},
-    "small epsilon": {"size": 0.001},
-    "large epsilon": {"size": 0.3},
+    "epsilon 0.01": {"size": 0.01},
+    "epsilon 0.3": {"size": 0.3},
     "trained output weights": {"train_weights": True},
     "minibatch SGD": {"optimizer": "momentum", "learning_rate": 0.01, "batch_size": 100},
 }

@@ -19,7 +19,7 @@ RECOVERED = 0.01
 def settings(full: bool) -> Settings:
     return {
         **s2d_toy.settings(full),
-        "seeds": Setting(list(range(100 if full else 30)), "ours", "one target and one start each"),
+        "seeds": Setting(list(range(50 if full else 30)), "ours", "one target and one start each"),
         "recovered": Setting(RECOVERED, "ours", "MSE / variance from which a target is recovered"),
     }
 
