@@ -1091,14 +1091,18 @@ def test_alg_1_chooses_the_best_subset(seed, most, evidence):
 
 
 @pytest.mark.statement("S2D-Alg-1")
-def test_alg_1_threshold_and_budget(evidence):
+@pytest.mark.parametrize("hidden", ["deep", "one layer, indices of both signs"])
+def test_alg_1_threshold_and_budget(hidden, evidence):
     problem = deep_problem((2, 3, 3), seed=0, outputs=2)
+    if hidden != "deep":
+        problem = shallow_problem("ridge(gaussian)", m=6, d=1, loss="exponential")
     stacks = s2d.splitting_matrices(*problem)
     lam = np.sort(np.concatenate([s2d.splitting_indices(S)[0] for S in stacks]))
     negative = lam[lam < 0]
     everyone = s2d.decide(*problem, most=99)
     evidence(negative_indices=len(negative), neurons=len(lam))
-    assert len(everyone.edits) == len(negative)
+    assert len(everyone.edits) == len(negative) > 2
+    assert (len(negative) == len(lam)) == (hidden == "deep")
     assert abs(everyone.coefficient - negative.sum() / 2) < EXACT
     # "Smaller than" in the text, "at most" in the algorithm: at the edge itself, and beside it.
     for threshold, count in ((lam[1], 2), (lam[1] * 1.01, 1), (lam[1] * 0.99, 2), (2 * lam[0], 0)):
