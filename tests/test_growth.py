@@ -97,7 +97,7 @@ def edited(draw, kinds=("split", "prune", "add"), network=NETWORKS):
     return net, draw(strategies.plans_of(net, kinds)), X
 
 
-@settings(max_examples=150)
+@settings(max_examples=300)
 @given(edited(), st.sampled_from([0.0, 0.3, -0.7]))
 def test_a_grown_network_is_the_augmented_one(case, size):
     net, plan, X = case
@@ -233,14 +233,17 @@ def test_a_pruning_by_hand():
     assert grown.theta.tolist() == [[2.0]] and grown.weights.tolist() == [5.0]
 
 
-@settings(max_examples=60)
-@given(edited(kinds=("split",)))
-def test_splits_of_size_zero_leave_the_function_as_it_was(case):
+@pytest.mark.statement("S2D-Eq-1")
+@settings(max_examples=100)
+@given(case=edited(kinds=("split",)))
+def test_splits_of_size_zero_leave_the_function_as_it_was(case, evidence):
     net, plan, X = case
     before, after = net(X), growth.apply(net, plan, 0.0)(X)
+    evidence.worst("change of the function", np.abs(after - before).max())
     np.testing.assert_allclose(after, before, rtol=0, atol=ROUNDING * (1 + np.abs(before).max()))
 
 
+@pytest.mark.statement("S2D-Eq-1")
 def test_fractions_that_do_not_sum_to_one_would_change_the_function():
     net, X = small_mlp(2, 2, 1), np.ones((1, 2))
     split = Split(0, 0, [0.5, 0.5], np.zeros((2, 3)))
@@ -357,6 +360,29 @@ def test_a_plan_predicts_at_its_own_size_or_another():
     assert Plan((), 0.1, -3.0, 0, 1).predicted(5.0) == -3.0
     with pytest.raises(ValueError, match="size must be a finite number; got nan"):
         plan.predicted(np.nan)
+
+
+def test_every_kind_of_array_makes_the_same_edit_and_is_left_alone():
+    net, _, X = adjacent()
+    fractions, directions = np.array([3.0, -2.0]), np.arange(6.0).reshape(2, 3)
+    fan_out = np.arange(3.0)[:, None]
+    expected = None
+    for form in (
+        np.array,
+        np.asfortranarray,
+        lambda a: np.repeat(a, 2, axis=0)[::2],
+        lambda a: a.astype(np.float32),
+        lambda a: a.astype(int),
+        lambda a: np.broadcast_to(a, a.shape),  # read-only
+        np.ndarray.tolist,
+    ):
+        given = [form(a) for a in (fractions, directions, directions[:1], fan_out)]
+        edits = Split(0, 0, *given[:2]), Add(0, *given[2:]), Prune(1, np.array([2]))
+        output = growth.apply(net, Plan(edits, 0.5, 0.0, 2, 3))(X)
+        expected = output if expected is None else expected
+        np.testing.assert_array_equal(output, expected)
+        for a, b in zip(given, (fractions, directions, directions[:1], fan_out), strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_records_keep_read_only_copies():

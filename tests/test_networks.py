@@ -416,6 +416,20 @@ def test_targets_losses_and_directions_that_do_not_fit():
         DEEP.backward(DEEP.forward(X), np.ones((4, 2)))
 
 
+@pytest.mark.parametrize("loss", ["squared", "logistic", "softmax_cross_entropy"])
+@pytest.mark.parametrize("activation", [a for a in strategies.SMOOTH if a != "quadratic"])
+def test_saturated_networks_give_finite_numbers_without_a_warning(activation, loss):
+    X = np.array([[800.0], [-800.0]])
+    p = 2 if loss == "softmax_cross_entropy" else 1
+    Y = np.zeros((2, 1)) if loss == "squared" else np.array([0, 1])
+    mlp = MLP([np.ones((2, 2)), np.full((p, 3), -1.0)], activation)
+    shallow = Shallow([[1.0], [-1.0]], np.ones((2, p)), neurons.ridge(activation))
+    for net in (mlp, shallow):
+        value, gradient = loss_and_gradient(net, X, Y, loss)
+        product = hessian_product(net, X, Y, loss, net.arrays)
+        assert all(np.isfinite(a).all() for a in (value, *gradient, *product))
+
+
 @pytest.mark.parametrize("activation", ["relu", "selu"])
 def test_a_hessian_needs_a_second_derivative_and_a_gradient_does_not(activation):
     X, Y = np.ones((4, 2)), np.ones((4, 1))
