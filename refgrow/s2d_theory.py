@@ -23,8 +23,10 @@ from scipy.optimize import linprog, minimize
 from refgrow import growth, losses, networks, neurons, s2d, validation
 from refgrow.networks import Shallow
 
-# HiGHS meets the marginals of a transport plan to this accuracy, relative to the mass.
-LINPROG_TOLERANCE = 1e-7
+# HiGHS is asked to meet the marginals of a transport plan, and to price it, to 1e-10; masses below
+# ten times that share of the total are not resolved.
+HIGHS = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+LINPROG_TOLERANCE = 1e-9
 
 # With the least possible longest way as unit, an optimal plan costs at most 1, so a pair that costs
 # this much carries less than what HiGHS resolves: it is left out, and large p stay well scaled.
@@ -43,7 +45,7 @@ def transport(
     ----------
     theta, theta2 : (k, d), (l, d)
     masses, masses2 : (k,), (l,)
-        Non-negative, with equal sums. Masses below 1e-7 of the sum are not resolved.
+        Non-negative, with equal sums. Masses below 1e-9 of the sum are not resolved.
     p : float
         > 0, or infinity for the least essential supremum of |theta - theta'|.
 
@@ -369,7 +371,8 @@ def best_in_ball(
     tolerance = validation.as_scalar(tolerance, "tolerance", above=0)
     if not loss.convex:
         raise ValueError(f"best_in_ball needs a convex loss; {loss.name} is not.")
-    search = _BallSearch(rho, X, Y, loss, size, _ball_points(rho, candidates, rng))
+    before = loss.samples(rho(X), Y)
+    search = _BallSearch(rho, X, Y, loss, size, _ball_points(rho, candidates, rng), before)
     m, d = rho.theta.shape
     cloud = (np.arange(m), np.zeros((m, d)), rho.weights)
     change = 0.0
@@ -402,15 +405,16 @@ class _BallSearch:
     loss: losses.Loss
     size: float
     points: np.ndarray
+    before: np.ndarray
 
     def output(self, parents: np.ndarray, delta: np.ndarray, masses: np.ndarray) -> np.ndarray:
         theta = self.rho.theta[parents] + self.size * delta
         return self.rho.neuron.value(theta, self.X) @ masses[:, None]
 
     def change(self, parents: np.ndarray, delta: np.ndarray, masses: np.ndarray) -> float:
-        F, F0 = self.output(parents, delta, masses), self.rho(self.X)
         # Differences sample by sample lose less than a difference of two means.
-        return float((self.loss.samples(F, self.Y) - self.loss.samples(F0, self.Y)).mean())
+        after = self.loss.samples(self.output(parents, delta, masses), self.Y)
+        return float((after - self.before).mean())
 
     def potential(self, parents: np.ndarray, delta: np.ndarray, masses: np.ndarray) -> Potential:
         slope = self.loss.slope(self.output(parents, delta, masses), self.Y)[:, 0]
@@ -436,12 +440,15 @@ class _BallSearch:
     def _polish(
         self, psi: Potential, theta: np.ndarray, start: np.ndarray
     ) -> tuple[float, np.ndarray]:
-        # Of order one, so that SLSQP's absolute tolerance means something.
+        if not psi.slope.any():
+            return 0.0, start  # The samples are fitted.
+        # Of order one, so that SLSQP's absolute tolerance means something; not below rounding.
         scale = 1.0 / (np.abs(psi.slope).sum() * self.size**2)
         result = minimize(
             lambda v: scale * psi.value((theta + self.size * v)[None])[0], start,
             jac=lambda v: scale * self.size * psi.gradient((theta + self.size * v)[None])[0],
-            method="SLSQP", constraints=[_IN_BALL], options={"ftol": 1e-14, "maxiter": 100},
+            method="SLSQP", constraints=[_IN_BALL],
+            options={"ftol": 1e-14 + 1e-15 / self.size**2, "maxiter": 100},
         )  # fmt: skip
         point = result.x / max(1.0, np.linalg.norm(result.x))
         value, before = psi.value(theta + self.size * np.array([point, start]))
@@ -691,6 +698,7 @@ def _cheapest(
         b_eq=np.concatenate([masses, masses2]),
         bounds=np.column_stack([np.zeros(k * l), np.where(allowed.ravel(), np.inf, 0.0)]),
         method="highs",
+        options=HIGHS,
     )
     if not result.success:
         raise RuntimeError(f"the transport problem was not solved: {result.message}")
