@@ -44,10 +44,10 @@ _SUMS = 2**20  # sums over samples held at a time, 8 MB
 _NEURONS = 2**11  # rows of C at a time, so that the sums of one tile are no more than that
 _SCALED = 2**19  # scaled samples of one neuron, 4 MB
 
-# Writing a product costs as much as the arithmetic of some fifteen neurons on it, and the symmetric
-# product of BLAS loses half its speed at small d. Timed over m in 1, 2, ..., 64 and d in 4, 8, ...,
-# 785, sharing the products wins from m = 2, 3, 5, 8, 16, 28, 38, 64 neurons on at
-# d = 4, 8, 16, 32, 64, 100, 128, 200: about d / 4.
+# Writing a product costs as much as the arithmetic of about ten neurons on it, and the symmetric
+# product of BLAS loses half its speed at small d. Timed over m in 1, 2, 4, ..., 64 and d in 4, 8,
+# ..., 785, with the AVX2 and the AVX-512 loops of OpenBLAS, the times cross near m = 2, 3, 5, 8,
+# 17, 26, 35, 55 neurons at d = 4, 8, 16, 32, 64, 100, 128, 200: about d / 4.
 _FEATURES_A_NEURON = 4
 
 
