@@ -344,20 +344,20 @@ def _compiled_loop(
     gtol: float | None,
 ) -> Outcome:
     """A whole phase in one compiled loop."""
+    problem = (start, weights, X[:, 0], Y[:, 0])
+    family: Any = {"family": form.family, "bandwidth": form.bandwidth}
     descent = kernels.gaussian_descent(
-        start,
-        weights,
-        X[:, 0],
-        Y[:, 0],
-        family=form.family,
-        bandwidth=form.bandwidth,
+        *problem,
+        **family,
         optimizer=form.optimizer,
         learning_rate=learning_rate,
         steps=steps,
         # The kernel takes zero for "never"; here it means a gradient of exactly zero.
         gtol=0.0 if gtol is None else max(gtol, np.finfo(float).smallest_subnormal),
     )
-    _refuse_start(bool(np.isfinite(descent.losses[0])))
+    if descent.status == DIVERGED and descent.count == 0:  # at the start, or after one step
+        value, gradient = kernels.gaussian_loss_and_gradient(*problem, **family)
+        _refuse_start(bool(np.isfinite(value) and np.isfinite(gradient).all()))
     return descent.parameters, descent.losses, descent.status
 
 

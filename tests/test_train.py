@@ -286,9 +286,12 @@ def test_data_and_decisions_are_checked():
 
 @pytest.mark.parametrize("pair", ["gd", custom("gd")], ids=["compiled", "general"])
 def test_a_start_that_is_not_finite_is_refused(pair):
-    network = networks.Shallow([[0.0, 0.0, 1e200]], [1e200], neurons.bump)
-    with pytest.raises(ValueError, match="not finite at the network to start from"):
-        train.fit(network, [[0.0]], [[1.0]], "squared", optimizer=pair, steps=3)
+    loss_overflows = networks.Shallow([[0.0, 0.0, 1e200]], [1e200], neurons.bump)
+    # f = 1e150: the square is finite, the gradient 1e150 * 1e200 is not.
+    gradient_overflows = networks.Shallow([[0.0, 0.0, 1e-50]], [1e200], neurons.bump)
+    for network in (loss_overflows, gradient_overflows):
+        with pytest.raises(ValueError, match="not finite at the network to start from"):
+            train.fit(network, [[0.0]], [[1.0]], "squared", optimizer=pair, steps=3)
 
 
 @pytest.mark.compiled
