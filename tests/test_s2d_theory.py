@@ -673,6 +673,24 @@ def test_thm_2_5_b_needs_a_minimum_or_a_convex_loss(evidence):
 
 
 @pytest.mark.statement("S2D-Thm-2.5b")
+def test_thm_2_5_b_needs_a_smooth_neuron(evidence):
+    # sigma = max(x + b, 0) - b/2, x uniform on [-1, 1], Phi(s) = 2 (s - max(x, 0))^2 - s, b = 0.
+    # E sigma = (1 + b^2) / 4, G = 0, H = 1/2: a strict local minimum; S = 0 almost everywhere.
+    x = (np.arange(400000) + 0.5) / 200000 - 1
+
+    def L(*copies):
+        s = sum(np.maximum(x + b, 0) - b / 2 for b in copies) / len(copies)
+        return (2 * (s - np.maximum(x, 0)) ** 2 - s).mean()
+
+    moved = {b: (L(b) - L(0)) / b**2 for b in (0.01, -0.01)}
+    split = {b: (L(b, -b) - L(0)) / b**2 for b in (0.1, 0.01)}
+    evidence("change by moving / eps^2", moved[0.01])
+    evidence("change by splitting / eps^2, printed 0", split[0.01])
+    assert all(abs(change - 1 / 4) < 0.01 for change in moved.values())
+    assert all(abs(change + 1 / 4 - b / 6) < 1e-4 for b, change in split.items())
+
+
+@pytest.mark.statement("S2D-Thm-2.5b")
 def test_thm_2_5_b_away_from_a_stationary_point(evidence):
     rho, X, Y = problem("ridge(gaussian)", 3, 2, "exponential")
     slope = numerics.taylor_slope(
@@ -1173,10 +1191,24 @@ def test_b_1_with_the_amplitude_fixed_positive_definite_is_possible(x, nu, eigen
 
 
 @pytest.mark.statement("S2D-B.1-stationary")
+def test_b_1_with_the_amplitude_fixed_two_inputs_suffice_at_the_peak(evidence):
+    # theta = (0, 0): z = 0 at every input, so nothing is asked of the residual, and S = -E[r (x, 1)
+    # (x, 1)^T]. One input gives rank one.
+    rho, X, Y = stuck([0, 0, 1], [-1, 1], [-1, -1], amplitude=False)
+    assert np.array_equal(Y, [[2.0], [2.0]])
+    _, gradients = networks.loss_and_gradient(rho, X, Y, "squared")
+    S = s2d.splitting_matrices(rho, X, Y, "squared")[0][0]
+    best = s2d_theory.best_in_ball(rho, X, Y, "squared", 0.3)
+    evidence("S", S.tolist())
+    assert not gradients[0].any() and np.allclose(S, np.eye(2), rtol=0, atol=ROUNDING)
+    assert best.change == 0 and best.gap < 1e-14
+
+
+@pytest.mark.statement("S2D-B.1-stationary")
 @pytest.mark.parametrize("seed", range(5))
-def test_b_1_two_inputs_do_not_suffice_with_the_amplitude_fixed(seed, evidence):
+def test_b_1_with_the_amplitude_fixed_two_inputs_do_not_suffice_off_it(seed, evidence):
     # Stationary: z nu x and z nu sum to zero, a system of determinant z_1 z_2 (x_1 - x_2). So nu
-    # lives where z = 0, on one input, and S = -nu (x, 1)(x, 1)^T / 2 has rank one.
+    # lives where z = 0, for theta_1 not 0 on one input, and S = -nu (x, 1)(x, 1)^T / 2 has rank 1.
     rng = np.random.default_rng(seed)
     x, theta = rng.normal(size=2), np.append(rng.normal(size=2), 1.0)
     z = theta[0] * x + theta[1]
