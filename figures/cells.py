@@ -30,6 +30,9 @@ from figures.workers import Workers
 
 Function = Callable[..., Mapping[str, Any]]
 
+# What reading a file that is absent, or has a wrong byte anywhere, can raise: computed again.
+DAMAGED = (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+
 
 class Run:
     """``run(function, [kwargs, ...]) -> [result, ...]`` of one figure, in the order asked.
@@ -77,8 +80,8 @@ class Run:
             return None
         try:
             return decoded((self.store / f"{key}.npz").read_bytes())
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
-            return None  # absent or damaged: computed again
+        except DAMAGED:
+            return None
 
 
 def named(function: Function, kwargs: Mapping[str, Any]) -> str:
