@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -251,12 +252,17 @@ def test_a_missing_library_is_told(scripts, capsys, monkeypatch):
     )
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root writes everywhere")
-def test_read_only_folder_is_found_before_computing(scripts, capsys):
+def test_a_read_only_folder_is_found_before_computing(scripts, capsys, monkeypatch):
+    """Simulated, since the superuser writes everywhere."""
     write_figure(scripts)
-    (scripts.parent / "out").mkdir(mode=0o555)
+
+    def refuse(dir):
+        raise PermissionError(13, "Permission denied", dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     assert command(scripts) == 2
-    assert "Permission denied" in capsys.readouterr().err
+    assert "(Permission denied). Choose another folder" in capsys.readouterr().err
+    assert computed(scripts) == 0
 
 
 def test_two_scripts_with_one_id_are_refused(scripts, capsys):
