@@ -1123,6 +1123,7 @@ def test_alg_1_an_index_of_zero_is_not_split(evidence):
     plan = s2d.decide(net, X, net(X), loss, most=2)
     evidence("message of the plan", plan.message)
     assert plan.edits == () and plan.coefficient == 0 and plan.predicted() == 0
+    assert plan.message == "No neuron's splitting index is negative: none is split."
     [S] = s2d.splitting_matrices(net, X, net(X), loss)
     assert not S.any()
     # A fit perfect but for rounding: S is rounding throughout, which only a threshold can tell.
@@ -1240,6 +1241,8 @@ def test_refusals():
         s2d.decompose(*problem, [growth.Prune(0, (0,))], 0.1)
     with pytest.raises(ValueError, match="weights"):
         s2d.mmd_squared([[0.0]], [1.0, 2.0], [[0.0]], 1.0)
+    with pytest.raises(ValueError, match="points must"):
+        s2d.mmd_squared([[0.0]], [1.0], [[0.0, 1.0]], 1.0)
     with pytest.raises(ValueError, match="bandwidth must be a finite number > 0"):
         s2d.mmd_splitting_matrices([[0.0]], [1.0], [[0.0]], 0.0)
     with pytest.raises(ValueError, match="highest must be a finite number > 5"):
@@ -1539,6 +1542,7 @@ def test_eq_17_two_lines_agree(d, evidence):
 @pytest.mark.parametrize("h", [0.3, 1.0, 2.5])
 def test_eq_17_as_a_regression(h, evidence):
     theta, weights, points, _ = mmd_problem(1, seed=1)
+    points = 4 * points
     problem = s2d.mmd_regression(points, h, lowest=-3, highest=3)
     net = networks.Shallow(theta, weights, problem.neuron)
     value = problem.factor * losses.squared.value(net(problem.X), problem.Y)
@@ -1549,7 +1553,10 @@ def test_eq_17_as_a_regression(h, evidence):
     [S] = s2d.splitting_matrices(net, problem.X, problem.Y, "squared")
     assert close(problem.factor * G, s2d.mmd_gradient(theta, weights, points, h), EXACT)
     assert close(problem.factor * S, s2d.mmd_splitting_matrices(theta, weights, points, h), 1e-11)
-    # At the ends of the stated interval and at points beyond it as well.
+    # At the ends of the stated interval, and where the points reach beyond it.
+    inside = s2d.mmd_regression(points, h, lowest=-0.1, highest=0.1)
+    value = inside.factor * losses.squared.value(net(inside.X), inside.Y)
+    assert np.ptp(points) > 0.5 and close(value, exact, EXACT)
     for at in (-3.0, 3.0):
         far = net.with_arrays([[[at]] * 3, weights])
         value = problem.factor * losses.squared.value(far(problem.X), problem.Y)
