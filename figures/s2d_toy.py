@@ -62,7 +62,7 @@ def settings(full: bool) -> Settings:
     }
 
 
-# What the outcome of splitting depends on (figure S2D-Toy-sign).
+# What the outcome of splitting depends on (figure S2D-Toy-sign-new).
 SIGN = (
     "On the sign of the target: every copy inherits the sign of the first neuron's amplitude, so "
     "a target of both signs is out of reach, whatever the optimizer, the start or epsilon."

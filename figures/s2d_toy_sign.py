@@ -9,7 +9,7 @@ import numpy as np
 from figures import s2d_toy, style
 from figures.record import Claim, Setting, Settings
 
-ID = "S2D-Toy-sign"
+ID = "S2D-Toy-sign-new"
 STATEMENTS = ("S2D-Toy-sign-new",)
 TITLE = "Toy RBF network: splitting keeps the sign of the first neuron"
 

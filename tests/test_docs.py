@@ -10,6 +10,7 @@ from pathlib import Path
 
 import ledger
 import pytest
+from figures import catalogue
 
 ROOT = ledger.ROOT
 LEDGER = ledger.load()
@@ -17,6 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 PAGES = [page for page in PAGES if "_build" not in page.parts]
 SOURCES = [p for d in ("refgrow", "figures", "tests") for p in sorted((ROOT / d).glob("*.py"))]
 RECORDS = sorted((ROOT / "docs" / "records").glob("*.json"))
+SCRIPTS = {script.id for script in catalogue.find(ROOT / "figures")}
 NAMESPACES = {path.stem for path in (ROOT / "refgrow").glob("[a-z]*.py")}
 
 FIGURES = (
@@ -84,10 +86,10 @@ def link_faults(page, text):
 
 
 def id_faults(text):
-    """Statement ids that are not in the ledger."""
+    """Statement ids that are not in the ledger, nor the ids of figures."""
     ids = re.findall(rf"(?<![\w.-])(?:{'|'.join(LEDGER.papers)})-\w[\w.-]*", text)
     ids = {id.rstrip(".-") for id in ids} - {f"{paper}-ID" for paper in LEDGER.papers}
-    return sorted(ids - LEDGER.statements.keys())
+    return sorted(ids - LEDGER.statements.keys() - SCRIPTS)
 
 
 def object_faults(text):
