@@ -781,6 +781,21 @@ def test_the_oracle_stops_where_nothing_helps():
 
 
 @pytest.mark.statement("S2D-Thm-2.5b")
+@pytest.mark.parametrize(
+    "name, d, seed", [("ridge(gaussian)", 1, 1), ("particle(0.8)", 2, 9), ("ridge(softplus)", 2, 0)]
+)
+def test_the_oracle_is_not_fooled_by_rounding_where_nothing_helps(name, d, seed, evidence):
+    # S > 0 at a stationary point of a convex loss; what is left of the gradient is rounding.
+    rho, X, Y = local_minimum(name, d, 1, seed)
+    S = s2d_theory.potential(rho, X, Y, "squared").hessian(rho.theta)[0]
+    best = s2d_theory.best_in_ball(rho, X, Y, "squared", 0.02)
+    evidence("least eigenvalue of S", np.linalg.eigvalsh(S)[0])
+    evidence("gap", best.gap)
+    assert np.linalg.eigvalsh(S)[0] > 1e-3 and not s2d.decide(rho, X, Y, "squared").edits
+    assert best.change == 0.0 and best.nit == 0 and best.gap < 1e-15
+
+
+@pytest.mark.statement("S2D-Thm-2.5b")
 def test_the_gap_of_an_unfinished_search_is_still_a_bound(evidence):
     missing = []
     for seed in range(6):
