@@ -886,6 +886,13 @@ def test_eq_5_tied_uses(evidence):
     assert close(second, sum(uses))
     assert not close(second, uses[0]) and not close(second, uses[1])
     assert not close(2 * series(as_a_whole)[2], sum(uses))
+    # By hand: theta (theta x) with linear neurons has S = 0 in either use and averages to itself;
+    # as a whole it is (theta^2 + eps^2) x.
+    net = networks.MLP([[[theta, 0.0]], [[theta, 0.0]], [[1.0, 0.0]]], "identity")
+    both = [pair(0, 0, [1.0, 0.0]), pair(1, 0, [1.0, 0.0])]
+    assert not any(S.any() for S in s2d.splitting_matrices(net, [[1.0]], [[0.0]], PLAIN))
+    assert abs(change((net, np.ones((1, 1)), np.zeros((1, 1)), PLAIN), both, 0.5)) < EXACT
+    assert close(((theta + 0.5) ** 2 + (theta - 0.5) ** 2) / 2, theta**2 + 0.25, EXACT)
 
 
 PLACES = {
@@ -975,6 +982,25 @@ def test_thm_2_4_no_cross_terms(where, evidence):
     own = sum(s.directions[0] @ parts[s.layer].hessian[s.neuron] @ s.directions[0] for s in splits)
     assert abs(joint - own) > 1e-4  # there is a cross term to add
     assert not close(second, predicted + (joint - own) / 2)
+
+
+@pytest.mark.statement("S2D-Thm-2.4", "S2D-Thm-2.4-enlarged-new")
+def test_thm_2_4_by_hand(evidence):
+    # The proof's factor: sigma = theta^2/2, Phi(s) = s, copies +-eps at zero. The change is II =
+    # eps^2/2 itself, and (eps^2/2) II is eps^4/4.
+    half_square = (lambda t, x: t**2 / 2, lambda t, x: t, lambda t, x: 1 + 0 * t)
+    problem = scalar_problem(half_square, [0.0])
+    II = s2d.decompose(*problem, [pair(0, 0, [1.0])], 0.5).splitting
+    evidence(II=II, change=change(problem, [pair(0, 0, [1.0])], 0.5), printed=0.5**2 / 2 * II)
+    assert (
+        change(problem, [pair(0, 0, [1.0])], 0.5) == II == 0.125 and 0.5**2 / 2 * II == 0.5**4 / 4
+    )
+    # Enlarged weights: f = v_1 theta_1 + v_2 theta_2, v_i = v/2, one linear neuron split into
+    # theta +- eps and its reader moved by +-eps: f rises by 2 eps^2, although S = 0.
+    theta, v, eps = 1.5, 2.0, 0.25
+    after = (v / 2 + eps) * (theta + eps) + (v / 2 - eps) * (theta - eps)
+    evidence(change_of_f=after - v * theta)
+    assert after - v * theta == 2 * eps**2
 
 
 @pytest.mark.statement("S2D-Thm-2.4", "S2D-Alg-1")
@@ -1206,6 +1232,8 @@ def test_alg_1_unequal_weights(evidence):
         changes.append(s2d.mmd_squared(copies, shared, points, 1.0) - before)
     evidence(printed_indices=printed, changes=changes)
     assert np.abs(printed - [-0.4189, -0.4366]).max() < FOUND
+    # Stable: the second derivatives 2 w^2 + w lam, the self term being constant, are positive.
+    assert np.abs(2 * weights**2 + matrices - [0.811, 0.0158]).max() < 1e-3
     assert np.abs(np.array(changes) - [-3.90e-4, -1.36e-4]).max() < 1e-6
     problem = s2d.mmd_regression(points, 1.0, lowest=-1, highest=101)
     net = networks.Shallow(theta, weights, problem.neuron)
