@@ -183,7 +183,7 @@ def best_split(S: Any) -> Scheme:
     """
     S = validation.as_array(validation.as_symmetric(S, "S"), "S", ("d", "d"))
     lam_min, v_min = splitting_indices(S)
-    if _negative(S, lam_min):
+    if _negative(S, float(lam_min)):
         return Scheme(np.array([0.5, 0.5]), np.array([v_min, -v_min]), float(lam_min))
     return Scheme(np.ones(1), np.zeros((1, len(S))), 0.0)
 
