@@ -1237,49 +1237,81 @@ def test_b_1_with_the_amplitude_fixed_two_inputs_do_not_suffice_off_it(seed, evi
     assert np.abs(gradients[0]).max() < ROUNDING and abs(lam[0]) < ROUNDING < lam[1]
 
 
-class AmplitudeTanh:
-    """sigma = theta_1 tanh(theta_2 x): a family with an amplitude that is not a bump."""
+class Amplitude:
+    """sigma = theta_1 g(theta_2, x): families with an amplitude that are not the bump."""
 
-    name = "amplitude tanh"
+    name = "amplitude"
+
+    def __init__(self, g, dg, ddg):
+        self.g, self.dg, self.ddg = g, dg, ddg
 
     def parameters(self, inputs):
         return 2
 
     def value(self, theta, X):
-        return theta[:, 0] * np.tanh(X * theta[:, 1])
+        return theta[:, 0] * self.g(theta[:, 1], X)
 
     def jacobian(self, theta, X):
-        t = np.tanh(X * theta[:, 1])
-        return np.stack([t, theta[:, 0] * X * (1 - t**2)], axis=2)
+        return np.stack([self.g(theta[:, 1], X), theta[:, 0] * self.dg(theta[:, 1], X)], axis=2)
 
     def gradient(self, theta, X, C):
         return np.einsum("mn,nmd->md", C, self.jacobian(theta, X))
 
     def hessian(self, theta, X, C):
-        t = np.tanh(X * theta[:, 1])
-        off = np.einsum("mn,nm->m", C, X * (1 - t**2))
-        last = np.einsum("mn,nm->m", C, -2 * theta[:, 0] * X**2 * t * (1 - t**2))
+        off = np.einsum("mn,nm->m", C, self.dg(theta[:, 1], X))
+        last = np.einsum("mn,nm->m", C, theta[:, 0] * self.ddg(theta[:, 1], X))
         return np.array([[0 * off, off], [off, last]]).transpose(2, 0, 1)
 
 
+def window(c, x):
+    return np.exp(-((x - c) ** 2) / 2)
+
+
+OTHERS = {
+    "tanh(w x) at w = 1": (
+        Amplitude(
+            lambda w, x: np.tanh(w * x),
+            lambda w, x: x * (1 - np.tanh(w * x) ** 2),
+            lambda w, x: -2 * x**2 * np.tanh(w * x) * (1 - np.tanh(w * x) ** 2),
+        ),
+        1.0,
+        [1.0, 2, 3],
+        0.0769,
+    ),
+    "a window of fixed width at c = 0": (
+        Amplitude(
+            window,
+            lambda c, x: (x - c) * window(c, x),
+            lambda c, x: ((x - c) ** 2 - 1) * window(c, x),
+        ),
+        0.0,
+        [-1.0, 0, 1],
+        # r = (e^(1/2), -2, e^(1/2)) / 2: the mean of r g x^2 is 1/3.
+        1 / 3,
+    ),
+}
+
+
 @pytest.mark.statement("S2D-B.1-stationary", "S2D-B.1-escape-new")
-def test_b_1_other_families_with_an_amplitude(evidence):
-    # a tanh(w x) at (1, 1): the residual orthogonal to both derivatives on three inputs.
-    X = np.array([[1.0], [2.0], [3.0]])
-    rho = Shallow(np.ones((1, 2)), np.ones(1), AmplitudeTanh())
+@pytest.mark.parametrize("case", OTHERS)
+def test_b_1_other_families_with_an_amplitude(case, evidence):
+    # Amplitude 1, the residual orthogonal to both derivatives on three inputs.
+    neuron, parameter, x, entry = OTHERS[case]
+    X = np.array(x)[:, None]
+    rho = Shallow(np.array([[1.0, parameter]]), np.ones(1), neuron)
     r = np.cross(*rho.neuron.jacobian(rho.theta, X)[:, 0].T)
     r = -r / r[1]
     Y = rho(X) - r[:, None]
     S = s2d.splitting_matrices(rho, X, Y, "squared")[0][0]
     H = np.linalg.eigvalsh(stationary.full_hessian(rho, X, Y, "squared", trained=[0]))
     best = s2d_theory.best_in_ball(rho, X, Y, "squared", 0.1)
+    evidence("residual", r.round(6).tolist())
     evidence("S", S.round(6).tolist())
     evidence("eigenvalues of the Hessian", H.round(4).tolist())
     evidence("best change", best.change)
-    assert np.allclose(r, [0.283465, -1, 0.751860], atol=1e-6)
-    assert np.allclose(S, np.diag([0, 0.0769]), atol=1e-4) and H[0] > 0.1
-    # Semidefinite, and here, unlike for the bump, truly stuck.
-    assert best.change == 0 and best.gap < 1e-14
+    assert np.allclose(S, np.diag([0, entry]), atol=1e-4) and H[0] > 0.1
+    # Semidefinite as for the bump, but here truly stuck.
+    assert abs(best.change) < 1e-15 and best.gap < 1e-14
 
 
 @pytest.mark.statement("S2D-B.1-escape-new")
