@@ -10,6 +10,7 @@ from pathlib import Path
 
 import ledger
 import pytest
+
 from figures import catalogue
 
 ROOT = ledger.ROOT
