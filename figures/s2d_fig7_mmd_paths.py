@@ -34,9 +34,9 @@ def plot(data: dict[str, Any]) -> Any:
     figure, axes = style.panels(1, 5, size=(style.PAGE, 2.6), sharey=True,
                                 gridspec_kw={"width_ratios": [1, 1, 1, 1, 0.45]})  # fmt: skip
     for axis, method, result in zip(axes, data["methods"], data["shown"], strict=False):
-        times = np.repeat(result["times"][:, None] / 1000, result["paths"].shape[1], axis=1)
-        axis.scatter(times, result["paths"], s=14 * result["weights"] + 0.5, linewidths=0,
-                     color=style.colour(method))  # fmt: skip
+        position, weight = result["paths"].swapaxes(0, 1)
+        times = np.repeat(result["times"][:, None] / 1000, position.shape[1], axis=1)
+        axis.scatter(times, position, s=14 * weight + 0.5, linewidths=0, color=style.colour(method))
         axis.set(title=method, xlabel="steps (thousands)")
         axis.title.set_fontsize(7.5)
     axes[0].set_ylabel("position")
@@ -63,8 +63,8 @@ def tables(data: dict[str, Any]) -> dict[str, Any]:
     paths = [
         (method, int(time), particle, position, weight)
         for method, r in zip(data["methods"], data["shown"], strict=True)
-        for time, row, weights in zip(r["times"], r["paths"], r["weights"], strict=True)
-        for particle, (position, weight) in enumerate(zip(row, weights, strict=True))
+        for time, both in zip(r["times"], r["paths"], strict=True)
+        for particle, (position, weight) in enumerate(both.T)
         if np.isfinite(position)
     ]
     ends = [

@@ -90,25 +90,18 @@ def compress(
         optimizer="adagrad", learning_rate=0.01,
     )  # fmt: skip
     decide = _decide(method, size, rng)
-    curves, times, paths, weights, ends = [], [], [], [], []
-    # Herding moves no particle after it is placed.
-    moving = method != "gradient boosting"
+    curves, paths, times, ends = [], [], [], []
     for phase in range(PARTICLES):
-        taken = steps if moving or phase == 0 else 0
+        # Herding moves no particle after it is placed.
+        taken = steps if method != "gradient boosting" or phase == 0 else 0
         # The path of a phase, by running its first steps again: the run is deterministic.
         for k in np.linspace(0, steps, frames).astype(int):
-            theta = fit(network, steps=min(int(k), taken))[0].theta[:, 0]
-            paths.append(np.pad(theta, (0, PARTICLES - len(theta)), constant_values=np.nan))
+            paths.append(_padded(fit(network, steps=min(int(k), taken))[0]))
             times.append(phase * steps + k)
-            weights.append(
-                np.pad(network.weights, (0, PARTICLES - len(theta)), constant_values=np.nan)
-            )
         network, history = fit(network, steps=taken)
-        kept = np.unique(np.linspace(0, taken, 100).astype(int))
-        curve = np.column_stack([phase * steps + kept, problem.factor * history.loss[kept]])
-        curves.append(
-            curve if taken else np.array([curve[0], [phase * steps + steps, curve[0, 1]]])
-        )
+        kept = np.linspace(0, taken, 100).astype(int)
+        at = phase * steps + np.linspace(0, steps, 100).astype(int)
+        curves.append(np.column_stack([at, problem.factor * history.loss[kept]]))
         ends.append(problem.factor * history.fun)
         if phase < PARTICLES - 1:
             plan = decide(network, problem.X, problem.Y, losses.squared)
@@ -118,11 +111,16 @@ def compress(
         "ends": np.array(ends),
         "starts": np.array([curve[0, 1] for curve in curves]),
         "times": np.array(times),
-        "paths": np.array(paths),
-        "weights": np.array(weights),
+        "paths": np.array(paths),  # (times, 2, particles): positions and weights
         "points": points[:, 0],
         "kernel": s2d.mmd_squared(network.theta, network.weights, points, bandwidth),
     }
+
+
+def _padded(network: networks.Shallow) -> np.ndarray:
+    """Positions and weights (2, PARTICLES), NaN where there is no particle yet."""
+    both = np.stack([network.theta[:, 0], network.weights])
+    return np.pad(both, ((0, 0), (0, PARTICLES - both.shape[1])), constant_values=np.nan)
 
 
 def _decide(method: str, size: float, rng: np.random.Generator) -> Callable[..., growth.Plan]:

@@ -6,6 +6,7 @@ The scripts of Fig 1 a to d and Fig 5 share these cells, so each network is grow
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -127,96 +128,103 @@ def teacher(seed: int) -> networks.Shallow:
     return found
 
 
-def grow(
-    *,
-    method: str,
-    seed: int,
-    steps: int,
-    deviation: float,
-    start_deviation: float,
-    optimizer: str,
-    learning_rate: float,
-    batch_size: int | None,
-    train_weights: bool,
-    size: float,
-    neurons_wanted: int = 8,
-) -> dict[str, Any]:
-    """One target fitted by one method, from one neuron to `neurons_wanted`.
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """The networks of every size that a method went through, and the loss along its steps."""
 
-    Returns the relative MSE (MSE without the 1/2, over the variance of the target) along the steps,
-    at the end of every phase, and the networks of every size.
+    sizes: dict[int, networks.Shallow]
+    curve: np.ndarray
+
+
+def grow(*, method: str, seed: int, most: int = 8, **setting: Any) -> dict[str, Any]:
+    """One target fitted by one method, from one neuron to `most`.
+
+    `setting` holds the keys of BASE and `steps`. Returns the relative MSE (MSE without the 1/2,
+    over the variance of the target) along the steps, at the end of every phase, and the networks
+    of every size.
     """
-    target = problem(seed, deviation)
+    target = problem(seed, setting["deviation"])
     X, Y = target.X, target.Y
-    sample = partial(_sample, deviation=start_deviation)
+    sample = partial(_sample, deviation=setting["start_deviation"])
     rng = np.random.default_rng(seed_for("toy", seed, method))
     first = sample(np.random.default_rng(seed_for("toy", seed, "start")), 1)
     start = networks.Shallow(first, np.ones(1), neurons.bump)
-    options: dict[str, Any] = {
-        "optimizer": optimizer,
-        "learning_rate": learning_rate,
-        "batch_size": batch_size,
-        "steps": steps,
-    }
-    sizes: dict[int, networks.Shallow] = {}
+    fit = {name: setting[name] for name in ("optimizer", "learning_rate", "batch_size", "steps")}
+    weights = setting["train_weights"]
     if method == "from scratch":
-        for m in sorted({*SHOWN, neurons_wanted}):
-            fresh = baselines.scratch(start, m, sample=sample, rng=rng)
-            budget = {**options, "steps": m * steps, "train_weights": train_weights}
-            sizes[m], history = train.fit(fresh, X, Y, losses.squared, rng=rng, **budget)
-        curve = history.loss
+        grown = _from_scratch(start, X, Y, most, sample, rng, {**fit, "train_weights": weights})
     elif method == "gradient boosting":
-        network, history = train.fit(start, X, Y, losses.squared, rng=rng, **options)
-        sizes[1], curves = network, [history.loss]
-        for m in range(2, neurons_wanted + 1):
-            theta, history = baselines.greedy_neuron(
-                network, X, Y, losses.squared, sample=sample, rng=rng, **options
-            )
-            add = growth.Add(0, theta, np.ones((1, 1)))
-            network = growth.apply(network, growth.Plan((add,), 1.0, 0.0, 0, 1))
-            sizes[m] = network
-            curves.append(history.loss)
-        curve = np.concatenate(curves)
+        grown = _boost(start, X, Y, most, sample, rng, fit)
     else:
-        decide = {
-            "splitting": partial(s2d.decide, size=size),
-            "random split": partial(baselines.random_split, size=size, rng=rng),
-            "random split, gradient": partial(
-                baselines.random_split_along_gradient, size=size, rng=rng
-            ),
-            "new initialisation": partial(baselines.new_initialisation, sample=sample, rng=rng),
-        }[method]
+        decide = _decide(method, setting["size"], sample, rng)
+        sizes: dict[int, networks.Shallow] = {}
         last, history = train.fit_and_grow(
-            start, X, Y, losses.squared, decide=_remembering(decide, sizes),
-            growths=neurons_wanted - 1, train_weights=train_weights, rng=rng, **options,
+            start, X, Y, losses.squared, decide=_remembering(decide, sizes), growths=most - 1,
+            train_weights=weights, rng=rng, **fit,
         )  # fmt: skip
-        sizes[len(last.theta)] = last
-        curve = history.loss
+        grown = Grown(sizes | {len(last.theta): last}, history.loss)
     variance = float(Y.var())
-    ends = np.full(neurons_wanted, np.nan)
-    for m, network in sizes.items():
+    ends = np.full(most, np.nan)
+    for m, network in grown.sizes.items():
         ends[m - 1] = 2 * losses.squared.value(network(X), Y) / variance
-    kept = np.unique(np.linspace(0, len(curve) - 1, POINTS).astype(int))
-    result: dict[str, Any] = {
+    kept = np.unique(np.linspace(0, len(grown.curve) - 1, POINTS).astype(int))
+    return {
         "steps": kept,
-        "curve": 2 * curve[kept] / variance,
+        "curve": 2 * grown.curve[kept] / variance,
         "ends": ends,
         "variance": variance,
         "floor": one_sign_floor(Y),
+        **{f"theta{m}": network.theta for m, network in grown.sizes.items()},
+        **{f"weights{m}": network.weights for m, network in grown.sizes.items()},
     }
-    for m, network in sizes.items():
-        result[f"theta{m}"], result[f"weights{m}"] = network.theta, network.weights
-    return result
+
+
+def _decide(
+    method: str, size: float, sample: baselines.Sampler, rng: np.random.Generator
+) -> Callable[..., growth.Plan]:
+    """How a method that trains all neurons gets its next one."""
+    return {
+        "splitting": partial(s2d.decide, size=size),
+        "random split": partial(baselines.random_split, size=size, rng=rng),
+        "random split, gradient": partial(
+            baselines.random_split_along_gradient, size=size, rng=rng
+        ),
+        "new initialisation": partial(baselines.new_initialisation, sample=sample, rng=rng),
+    }[method]
+
+
+def _from_scratch(
+    start: networks.Shallow, X: Any, Y: Any, most: int, sample: Any, rng: Any, fit: dict[str, Any]
+) -> Grown:
+    """A network of the final size, with as many steps as all phases of growing together."""
+    sizes, curve = {}, np.empty(0)
+    for m in sorted({*SHOWN, most}):
+        fresh = baselines.scratch(start, m, sample=sample, rng=rng)
+        budget = {**fit, "steps": m * fit["steps"]}
+        sizes[m], history = train.fit(fresh, X, Y, losses.squared, rng=rng, **budget)
+        curve = history.loss
+    return Grown(sizes, curve)
+
+
+def _boost(
+    start: networks.Shallow, X: Any, Y: Any, most: int, sample: Any, rng: Any, fit: dict[str, Any]
+) -> Grown:
+    """Frank-Wolfe: a phase trains the new neuron alone, and its curve is the best restart's."""
+    network, history = train.fit(start, X, Y, losses.squared, rng=rng, **fit)
+    sizes, curves = {1: network}, [history.loss]
+    for m in range(2, most + 1):
+        theta, history = baselines.greedy_neuron(
+            network, X, Y, losses.squared, sample=sample, rng=rng, **fit
+        )
+        add = growth.Add(0, theta, np.ones((1, 1)))
+        network = growth.apply(network, growth.Plan((add,), 1.0, 0.0, 0, 1))
+        sizes[m] = network
+        curves.append(history.loss)
+    return Grown(sizes, np.concatenate(curves))
 
 
 def look_at_splits(
-    *,
-    seed: int,
-    steps: int,
-    deviation: float,
-    angles: list[float],
-    at: int = 7,
-    **options: Any,
+    *, seed: int, angles: list[float], at: int = 7, **setting: Any
 ) -> dict[str, Any]:
     """Grow to `at` neurons by splitting, then try other splits of that network.
 
@@ -225,16 +233,16 @@ def look_at_splits(
     angles from v_min, in the planes of v_min and each other eigenvector. Retraining is compared
     with as many further steps without a split.
     """
-    options |= {"seed": seed, "steps": steps, "deviation": deviation}
-    grown = grow(method="splitting", neurons_wanted=at, **options)
-    target = problem(seed, deviation)
+    grown = grow(method="splitting", seed=seed, most=at, **setting)
+    target = problem(seed, setting["deviation"])
     X, Y = target.X, target.Y
     network = networks.Shallow(grown[f"theta{at}"], grown[f"weights{at}"], neurons.bump)
-    size = options["size"]
+    size = setting["size"]
     fit = partial(
-        train.fit, X=X, Y=Y, loss=losses.squared, steps=steps, optimizer=options["optimizer"],
-        learning_rate=options["learning_rate"], batch_size=options["batch_size"],
-        train_weights=options["train_weights"], rng=np.random.default_rng(seed_for("toy", seed)),
+        train.fit, X=X, Y=Y, loss=losses.squared, steps=setting["steps"],
+        optimizer=setting["optimizer"], learning_rate=setting["learning_rate"],
+        batch_size=setting["batch_size"], train_weights=setting["train_weights"],
+        rng=seed_for("toy", seed, "retrain"),
     )  # fmt: skip
     unsplit = 2 * fit(network)[1].fun
     before = 2 * losses.squared.value(network(X), Y)

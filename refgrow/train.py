@@ -144,15 +144,7 @@ def fit(
             compiled, start, weights, X, Y, learning_rate, steps, gtol
         )
     else:
-
-        def evaluate(parameters: np.ndarray, rows: Any) -> tuple[float, np.ndarray]:
-            arrays = _arrays(network, trained, parameters)
-            trace = network._forward(X[rows], arrays)
-            value = float(loss.samples(trace.output, Y[rows]).mean())
-            G = loss.slope(trace.output, Y[rows]) / len(trace.output)
-            gradients, _ = network._backward(trace, G, arrays)
-            return value, np.concatenate([gradients[k].ravel() for k in trained])
-
+        evaluate = _evaluation(network, X, Y, loss, trained)
         batches = _batches(len(X), batch_size, rng)
         parameters, curve, status = _loop(
             evaluate, batches, pair, start, learning_rate, steps, gtol
@@ -265,10 +257,27 @@ def _arrays(
 
 
 Outcome = tuple[np.ndarray, np.ndarray, int]  # parameters, loss by iterate, status
+Evaluation = Callable[[np.ndarray, Any], tuple[float, np.ndarray]]
+
+
+def _evaluation(
+    network: "Shallow | MLP", X: np.ndarray, Y: np.ndarray, loss: losses.Loss, trained: list[int]
+) -> Evaluation:
+    """The loss on some rows, and its gradient, as a function of the flat parameters."""
+
+    def evaluate(parameters: np.ndarray, rows: Any) -> tuple[float, np.ndarray]:
+        arrays = _arrays(network, trained, parameters)
+        trace = network._forward(X[rows], arrays)
+        value = float(loss.samples(trace.output, Y[rows]).mean())
+        G = loss.slope(trace.output, Y[rows]) / len(trace.output)
+        gradients, _ = network._backward(trace, G, arrays)
+        return value, np.concatenate([gradients[k].ravel() for k in trained])
+
+    return evaluate
 
 
 def _loop(
-    evaluate: Callable[[np.ndarray, Any], tuple[float, np.ndarray]],
+    evaluate: Evaluation,
     batches: Iterator[Any],
     optimizer: optimizers.Optimizer,
     start: np.ndarray,
