@@ -221,3 +221,19 @@ def test_a_fragile_formula_is_found():
     assert formula_faults("$a_1 < b$ costs `$5`\n```math\na \\, b \\\\ \\{\n```\n") == []
     for bad in ("$\\{a\\}$", "$a\\,b$", "$a <b$", "$[a](b)$", "$\\operatorname*{f}$"):
         assert len(formula_faults(bad)) == 1, bad
+
+
+# ---- the errata ----------------------------------------------------------------------------------
+
+
+def without_erratum(text, verdicts):
+    """Ids whose print is wrong and that the page of errata does not name."""
+    wrong = {"corrected", "refuted", "ambiguous"}
+    return [id for id, verdict in verdicts.items() if verdict in wrong and id not in text]
+
+
+def test_every_wrong_print_has_its_erratum():
+    verdicts = {id: s.verdict for id, s in LEDGER.statements.items()}
+    page = (ROOT / "docs" / "errata.md").read_text(encoding="utf-8")
+    assert not without_erratum(page, verdicts)
+    assert without_erratum(page, {"S2D-Eq-99": "refuted", "S2D-Eq-1": "holds"}) == ["S2D-Eq-99"]
