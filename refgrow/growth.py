@@ -89,7 +89,9 @@ class Add:
 
     def __post_init__(self) -> None:
         _index(self, "layer")
-        fan_in = validation.as_array(self.fan_in, "fan_in", ("k", "d"))
+        fan_in = validation.as_array(
+            self.fan_in, "fan_in", ("k", "d"), flat="Use fan_in[None] for one new neuron."
+        )
         fan_out = validation.as_array(
             self.fan_out, "fan_out", ("p", len(fan_in)), hint="One column a new neuron."
         )

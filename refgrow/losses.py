@@ -58,7 +58,7 @@ class Loss:
         return self.bend(*self._checked(F, Y))
 
     def _checked(self, F: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
-        F = validation.as_array(F, "F", ("n", "p"), hint="Use F[:, None] for one output.")
+        F = validation.as_array(F, "F", ("n", "p"), flat="Use F[:, None] for one output.")
         return F, self.check(Y, *F.shape)
 
     def __repr__(self) -> str:
@@ -94,7 +94,10 @@ def with_offset(loss: "str | Loss", offset: Any) -> Loss:
     Source: S2D, gradient boosting (Frank-Wolfe) as the baseline of Fig 1 d.
     """
     loss = get(loss)
-    offset = validation.frozen(validation.as_array(offset, "offset", ("n", "p")))
+    offset = validation.as_array(
+        offset, "offset", ("n", "p"), flat="Use offset[:, None] for one output."
+    )
+    offset = validation.frozen(offset)
 
     def moved(F: np.ndarray) -> np.ndarray:
         if F.shape != offset.shape:
@@ -119,8 +122,8 @@ def with_offset(loss: "str | Loss", offset: Any) -> Loss:
 
 
 def _regression_targets(Y: Any, n: int, p: int) -> np.ndarray:
-    hint = "Use Y[:, None] for one output." if p == 1 else ""
-    return validation.as_array(Y, "Y", (n, p), hint=hint)
+    flat = "Use Y[:, None] for one output." if p == 1 else ""
+    return validation.as_array(Y, "Y", (n, p), flat=flat)
 
 
 def _binary_labels(Y: Any, n: int, p: int) -> np.ndarray:

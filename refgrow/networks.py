@@ -63,7 +63,12 @@ class Shallow:
     neuron: Neuron
 
     def __post_init__(self) -> None:
-        theta = validation.as_array(self.theta, "theta", ("m", "d"))
+        theta = validation.as_array(
+            self.theta,
+            "theta",
+            ("m", "d"),
+            flat="Use theta[None] for one neuron, theta[:, None] for neurons of one parameter.",
+        )
         one_output = np.ndim(self.weights) == 1
         weights = validation.as_array(
             self.weights,
@@ -162,7 +167,9 @@ class MLP:
         if not self.weights:
             raise ValueError("weights must hold at least one matrix; got an empty list.")
         checked = [
-            validation.as_array(W, f"weights[{k}]", ("out", "in + 1"))
+            validation.as_array(
+                W, name := f"weights[{k}]", ("out", "in + 1"), flat=f"Use {name}[None] for one row."
+            )
             for k, W in enumerate(self.weights)
         ]
         if checked[0].shape[1] < 2:
@@ -210,7 +217,12 @@ class MLP:
         """X as the formulas want it, or an error."""
         columns = self.weights[0].shape[1] - 1
         return validation.as_array(
-            X, "X", ("n", columns), hint="The bias is inside the network: X has no column of ones."
+            X,
+            "X",
+            ("n", columns),
+            hint="The bias is inside the network: X has no column of ones.",
+            flat=f"Use X[{':, None' if columns == 1 else 'None'}] for one "
+            f"{'feature' if columns == 1 else 'sample'}.",
         )
 
     def _forward(self, X: np.ndarray, arrays: Sequence[np.ndarray]) -> Trace:

@@ -18,7 +18,12 @@ SYMMETRY_TOLERANCE = 1e-8
 
 
 def as_array(
-    value: Any, name: str, shape: Sequence[str | int] | None, *, hint: str = ""
+    value: Any,
+    name: str,
+    shape: Sequence[str | int] | None,
+    *,
+    hint: str = "",
+    flat: str = "",
 ) -> np.ndarray:
     """A finite float64 C-contiguous array of the given shape.
 
@@ -32,7 +37,14 @@ def as_array(
         A name for every free dimension, an integer for every fixed one: ``("n", 3)``; None where
         any shape will do.
     hint : str
-        How to mend a wrong shape, where the caller knows better than this function.
+        How to mend a wrong shape; only the caller knows.
+    flat : str
+        The same for a 1-D array where rows and columns are wanted, instead of `hint`.
+
+    Returns
+    -------
+    ndarray
+        The array itself where it is so already, a copy otherwise.
 
     Raises
     ------
@@ -46,9 +58,11 @@ def as_array(
         return _finite(array, name)
     wanted = f"({', '.join(str(s) for s in shape)}{',' if len(shape) == 1 else ''})"
     if array.ndim != len(shape):
+        if (array.ndim, len(shape)) == (1, 2):
+            hint = flat or hint or ("Use X[:, None] for one feature." if name == "X" else "")
         raise ValueError(
             f"{name} must be {len(shape)}-D with shape {wanted}; got shape {array.shape}."
-            + _hint(hint or _dimension_hint(name, array.ndim, len(shape)))
+            + _hint(hint)
         )
     for axis, size in enumerate(shape):
         if isinstance(size, int) and array.shape[axis] != size:
@@ -215,12 +229,6 @@ def _finite(array: np.ndarray, name: str) -> np.ndarray:
                 + (f" and at {len(bad) - 1} more." if len(bad) > 1 else ".")
             )
     return array
-
-
-def _dimension_hint(name: str, given: int, wanted: int) -> str:
-    if (given, wanted) == (1, 2):
-        return f"Use {name}[:, None] for one {'feature' if name == 'X' else 'column'}."
-    return ""
 
 
 def _hint(hint: str) -> str:

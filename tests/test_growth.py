@@ -418,7 +418,7 @@ def test_records_keep_read_only_copies():
          "TypeError: neuron must be an integer >= 0; got 1.0."),
         (lambda: Add(0, np.ones(3), np.ones((1, 1))),
          "ValueError: fan_in must be 2-D with shape (k, d); got shape (3,). "
-         "Use fan_in[:, None] for one column."),
+         "Use fan_in[None] for one new neuron."),
         (lambda: Add(0, np.ones((2, 3)), np.ones((2, 1))),
          "ValueError: fan_out must have shape (p, 2); got shape (2, 1), where axis 1 should be 2. "
          "One column a new neuron."),

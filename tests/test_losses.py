@@ -170,7 +170,7 @@ def test_an_offset_belongs_to_all_samples():
     for call in (loss.value, loss.samples):
         with pytest.raises(ValueError, match=r"shape \(1, 1\); got \(3, 1\). .* the full batch"):
             call(np.zeros((1, 1)), np.zeros((1, 1)))
-    with pytest.raises(ValueError, match="offset must be 2-D"):
+    with pytest.raises(ValueError, match=r"offset must be 2-D .* Use offset\[:, None\] for"):
         losses.with_offset("squared", np.zeros(3))
     with pytest.raises(ValueError, match="loss must be one of"):
         losses.with_offset("square", np.zeros((3, 1)))
@@ -187,10 +187,13 @@ F1, F3 = np.zeros((2, 1)), np.zeros((2, 3))
         ("squared", F3, np.zeros((2, 1)), "Y must have shape (2, 3); got shape (2, 1), where axis "
                                           "1 should be 3."),
         ("squared", F1, np.zeros((3, 1)), "Y must have shape (2, 1); got shape (3, 1), where axis "
-                                          "0 should be 2. Use Y[:, None] for one output."),
+                                          "0 should be 2."),
         ("squared", F1, [[0.0], [np.nan]], "Y must be finite; got nan at index (1, 0)."),
         ("squared", [1.0], [[1.0]], "F must be 2-D with shape (n, p); got shape (1,). "
                                     "Use F[:, None] for one output."),
+        ("squared", np.zeros((1, 1, 1)), [[1.0]], "F must be 2-D with shape (n, p); got shape "
+                                                  "(1, 1, 1)."),
+        ("squared", F3, [0.0] * 3, "Y must be 2-D with shape (2, 3); got shape (3,)."),
         ("squared", [[np.inf]], [[1.0]], "F must be finite; got inf at index (0, 0)."),
         ("logistic", F1, [0, 2], "Y must hold labels from 0 to 1, one for each of the 2 classes; "
                                  "got 2 at index 1."),

@@ -320,7 +320,7 @@ RIDGE = neurons.ridge("tanh")
     [
         (lambda: Shallow(np.ones(3), np.ones(3), RIDGE),
          "ValueError: theta must be 2-D with shape (m, d); got shape (3,). "
-         "Use theta[:, None] for one column."),
+         "Use theta[None] for one neuron, theta[:, None] for neurons of one parameter."),
         (lambda: Shallow(np.ones((3, 2)), np.ones(2), RIDGE),
          "ValueError: weights must have shape (3,); got shape (2,), where axis 0 should be 3. "
          "One row of theta and one (row of) weights a neuron."),
@@ -345,7 +345,7 @@ RIDGE = neurons.ridge("tanh")
         (lambda: MLP([]), "ValueError: weights must hold at least one matrix; got an empty list."),
         (lambda: MLP([np.ones(3)]),
          "ValueError: weights[0] must be 2-D with shape (out, in + 1); got shape (3,). "
-         "Use weights[0][:, None] for one column."),
+         "Use weights[0][None] for one row."),
         (lambda: MLP([np.ones((3, 1))]),
          "ValueError: weights[0] must have at least two columns, one input and the bias; "
          "got shape (3, 1)."),
@@ -386,6 +386,10 @@ DEEP = MLP([np.ones((3, 3)), np.ones((1, 4))])
          "bump neurons on inputs with 1 columns need theta of shape (m, 3); got (2, 2)."),
         (DEEP, np.ones((4, 3)), "X must have shape (n, 2); got shape (4, 3), where axis 1 should "
                                 "be 2. The bias is inside the network: X has no column of ones."),
+        (DEEP, np.ones(2), "X must be 2-D with shape (n, 2); got shape (2,). "
+                           "Use X[None] for one sample."),
+        (MLP([np.ones((1, 2))]), np.ones(4), "X must be 2-D with shape (n, 1); got shape (4,). "
+                                             "Use X[:, None] for one feature."),
         (DEEP, [[1.0, np.nan]], "X must be finite; got nan at index (0, 1)."),
         (DEEP, np.zeros((0, 2)), "X must not be empty; got shape (0, 2)."),
     ],

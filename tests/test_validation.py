@@ -62,10 +62,17 @@ def test_a_fixed_dimension_is_named_with_its_axis_and_the_callers_hint():
     assert message_of(as_array, GRID, "weights", (2,)) == (
         "ValueError: weights must be 1-D with shape (2,); got shape (2, 3)."
     )
-    assert message_of(as_array, [1.0], "Y", ("n", 1), hint="Use Y[:, None] for one output.") == (
-        "ValueError: Y must be 2-D with shape (n, 1); got shape (1,). "
-        "Use Y[:, None] for one output."
-    )
+
+
+def test_the_hint_for_a_flat_array_is_the_callers_and_for_a_flat_array_only():
+    def refused(value, shape):
+        return message_of(as_array, value, "Y", shape, hint="One row each.", flat="Use Y[None].")
+
+    flat = "ValueError: Y must be 2-D with shape (n, 1); got shape (3,). Use Y[None]."
+    assert refused([1.0] * 3, ("n", 1)) == flat
+    for value, shape in ((GRID, ("n", 1)), (GRID[None], ("n", 1)), (GRID, ("n",)), (1, ("n", 1))):
+        assert refused(value, shape).endswith(" One row each.")
+    assert message_of(as_array, [1.0], "Y", ("n", 1)).endswith("got shape (1,).")
 
 
 def read_only(array):
