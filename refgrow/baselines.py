@@ -8,6 +8,7 @@ Source: S2D, Fig 1 d, appendices B.2 and B.5.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -147,8 +148,9 @@ def greedy_neuron(
 ) -> tuple[np.ndarray, train.History]:
     """The search behind `gradient_boosting`: the best new neuron, and its training curve.
 
-    Draws `candidates` neurons, keeps the `restarts` with the lowest loss, trains each with all
-    others fixed, and returns the best: a heuristic for a problem that is not convex.
+    Draws `candidates` neurons, trains the `restarts` of them with the lowest loss with all others
+    fixed, and returns the best of the trained and the drawn: a heuristic for a problem that is not
+    convex.
 
     Parameters
     ----------
@@ -178,11 +180,12 @@ def greedy_neuron(
     drawn = _drawn(sample, validation.as_rng(rng), candidates, network)
     alone = [Shallow(theta[None], outgoing, network.neuron) for theta in drawn]
     values = np.array([residual_loss.value(candidate(X), target) for candidate in alone])
-    trained = [
-        train.fit(alone[k], X, target, residual_loss, **options)
-        for k in np.argsort(values, kind="stable")[:restarts]
-    ]
-    best, history = min(trained, key=lambda fitted: fitted[1].fun)
+    ranked = np.argsort(values, kind="stable")[:restarts]
+    fit = partial(train.fit, X=X, Y=target, loss=residual_loss)
+    trained = [fit(alone[k], **options) for k in ranked]
+    # Training can make things worse: what was drawn competes too.
+    drawn_best = fit(alone[ranked[0]], **{**options, "steps": 0})
+    best, history = min([*trained, drawn_best], key=lambda fitted: fitted[1].fun)
     return best.theta, history
 
 
@@ -230,7 +233,9 @@ def _add_plan(
     after = growth.apply(network, growth.Plan((add,), 1.0, 0.0, 0, 1))
     loss = losses.get(loss)
     change = loss.value(after(X), Y) - loss.value(network(X), Y)
-    return growth.Plan((add,), 1.0, change, order=0, remainder=1, message="One neuron is added.")
+    effect = "lowers" if change < 0 else "does not lower"
+    message = f"One neuron is added; it {effect} the loss."
+    return growth.Plan((add,), 1.0, change, order=0, remainder=1, message=message)
 
 
 def _weighting(network: Shallow, weighting: str) -> tuple[float, float]:

@@ -140,7 +140,8 @@ class Plan:
         The size `apply` uses unless told otherwise.
     coefficient, order, remainder
         The prediction. A split has order 2 and remainder 3, or 4 when it is symmetric with zero
-        mean; an added neuron order 1 and remainder 2.
+        mean; an added neuron order 1 and remainder 2. Order 0: the edits are not infinitesimal, and
+        the coefficient is the change at the plan's own size.
     message : str
         What was decided, for a person.
     """
@@ -170,6 +171,11 @@ class Plan:
     def predicted(self, size: float | None = None) -> float:
         """The predicted change of the mean loss at this size (the plan's own by default)."""
         size = validation.as_scalar(self.size if size is None else size, "size")
+        if self.order == 0 and size != self.size:
+            raise ValueError(
+                f"this plan predicts the change at its own size {self.size:g} only; got {size:g}. "
+                "Its edits are not infinitesimal."
+            )
         return self.coefficient * size**self.order
 
 

@@ -21,6 +21,7 @@ weights w_i of the off-springs, not the network's output weights.
 Source: Liu, Wu and Wang, Splitting Steepest Descent for Growing Neural Architectures.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -311,9 +312,9 @@ def decide(
     most : int
         m* >= 1.
     threshold : float
-        lambda* <= 0. At zero, an index counts as negative when it is so beyond the rounding of its
-        own matrix; a matrix that is itself nothing but rounding, as at a perfect fit, is known only
-        by a threshold.
+        lambda* <= 0. At zero, an index counts as negative when it is so beyond the rounding of the
+        numbers its matrix was summed from: at a perfect fit, or where S cancels to zero, nothing is
+        split.
     size : float
         epsilon > 0. The decrease is promised for small sizes; nothing here tries smaller ones.
 
@@ -337,7 +338,10 @@ def decide(
             if lam_min[j] <= threshold and _negative(S[j], lam_min[j])
         ]
     # Sorted by index; ties go to the earlier layer and the earlier neuron.
-    chosen = sorted(candidates, key=lambda c: c[:3])[:most]
+    candidates.sort(key=lambda c: c[:3])
+    rounding = _Rounding(network, X, Y, loss)
+    real = (c for c in candidates if -c[0] > rounding.of_matrix(c[1], c[2]))
+    chosen = list(itertools.islice(real, most))
     splits = tuple(
         growth.Split(layer, j, np.array([0.5, 0.5]), np.array([v, -v])) for _, layer, j, v in chosen
     )
@@ -482,6 +486,40 @@ def _signed(vectors: np.ndarray) -> np.ndarray:
 def _negative(S: np.ndarray, lam_min: float) -> bool:
     """Whether the smallest eigenvalue is negative beyond the rounding of S and its eigenvalues."""
     return bool(lam_min < -len(S) * ROUNDING * np.abs(S).max())
+
+
+class _Rounding:
+    """How large the entries of a splitting matrix can be by rounding alone.
+
+    A sensitivity c errs by eps |c| and by what the loss's slope errs, eps times the terms that were
+    summed to the output; a splitting matrix errs by the same sum as itself over absolute values.
+    """
+
+    def __init__(self, network: "Shallow | MLP", X: Any, Y: Any, loss: "str | losses.Loss") -> None:
+        self.network = network
+        X, Y, loss = networks.check(network, X, Y, loss)
+        self.trace = trace = network.forward(X)
+        slope = loss.slope(trace.output, Y) / len(X)
+        if isinstance(network, Shallow):
+            readout, read = network.weights.reshape(len(network.theta), -1).T, trace.states[0]
+        else:
+            readout, read = network.arrays[-1], trace.inputs[-1]
+        terms = np.abs(read) @ np.abs(readout).T / len(X)
+        of_slope, of_terms = (network.backward(trace, G)[1] for G in (slope, terms))
+        self.weights = [np.abs(a) + np.abs(b) for a, b in zip(of_slope, of_terms, strict=True)]
+
+    def of_matrix(self, layer: int, j: int) -> float:
+        """A bound on the rounding of one neuron's matrix, on the safe side."""
+        c, network, trace = self.weights[layer][:, [j]].T, self.network, self.trace
+        if isinstance(network, Shallow):
+            summed = network.neuron.hessian(network.theta[[j]], trace.inputs[0], c)
+        else:
+            second = activations.second_derivative(
+                activations.get(network.activation), "a splitting matrix"
+            )
+            bent = np.abs(second(trace.states[layer][:, [j]].T))
+            summed = kernels.weighted_grams(c * bent, trace.inputs[layer])
+        return float(summed.shape[1] * ROUNDING * np.abs(summed).max())
 
 
 def _check_particles(

@@ -93,7 +93,8 @@ def fit(
     Y : (n, p), or labels (n,) for a class loss
     loss : str or losses.Loss
     optimizer : str or (init, step)
-        ``gd``, ``momentum``, ``adam``, ``adagrad``, or any pair like those in `optimizers`.
+        ``gd``, ``momentum``, ``adam``, ``adagrad``, or any pair like those in `optimizers`: the
+        state that both return has the flat ``parameters``.
     learning_rate : float
         > 0.
     steps : int
@@ -171,7 +172,7 @@ def fit_and_grow(
     loss: "str | losses.Loss",
     *,
     decide: Callable[..., growth.Plan],
-    growths: int,
+    growths: int = 1,
     rng: Any = None,
     **options: Any,
 ) -> tuple[Network, History]:
@@ -285,8 +286,17 @@ def _loop(
     steps: int,
     gtol: float | None,
 ) -> Outcome:
-    """Any network, loss and optimizer."""
+    """Any network, loss and optimizer.
+
+    A diverging run goes back to the last parameters at which all was finite, the loss on all rows
+    included, or to the start.
+    """
     state = optimizer.init(start)
+    if getattr(getattr(state, "parameters", None), "shape", None) != start.shape:
+        raise TypeError(
+            f"optimizer: init must return a state with .parameters of shape {start.shape}; "
+            f"got {type(state).__name__}."
+        )
     finite = start.copy()
     curve: list[float] = []
     with np.errstate(over="ignore", invalid="ignore"):
@@ -294,9 +304,14 @@ def _loop(
             last = len(curve) == steps
             rows = slice(None) if last else next(batches)
             value, gradient = evaluate(state.parameters, rows)
-            if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            if not all(np.isfinite(a).all() for a in (value, gradient, state.parameters)):
                 _refuse_start(bool(curve))
-                return finite, np.array(curve), DIVERGED
+                # A minibatch can look well where the whole does not.
+                for parameters, taken in ((finite, len(curve)), (start, 1)):
+                    whole, _ = evaluate(parameters, slice(None))
+                    if np.isfinite(whole):
+                        return parameters, np.array([*curve[: taken - 1], whole]), DIVERGED
+                _refuse_start(False)
             curve.append(value)
             if gtol is not None and np.linalg.norm(gradient) <= gtol:
                 return state.parameters, np.array(curve), STATIONARY
@@ -329,8 +344,7 @@ def _compiled_form(
     network: "Shallow | MLP", X: np.ndarray, loss: losses.Loss, optimizer: optimizers.Optimizer
 ) -> _CompiledForm | None:
     """Gaussian neurons on the line with one output under the squared loss; None for all else."""
-    names = {pair: name for name, pair in optimizers.BY_NAME.items()}
-    name = names.get(optimizer)
+    name = next((name for name, pair in optimizers.BY_NAME.items() if pair == optimizer), None)
     if not isinstance(network, Shallow) or network.weights.size != len(network.theta):
         return None
     if X.shape[1] != 1 or loss is not losses.squared or name is None:

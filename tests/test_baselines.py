@@ -166,6 +166,29 @@ def test_the_greedy_search_reports_the_whole_networks_loss():
     assert history.fun == pytest.approx(losses.squared.value(grown(X), Y), rel=1e-12)
 
 
+def test_training_that_makes_things_worse_does_not_win():
+    network, X, Y = toy(m=2)
+    search = partial(
+        baselines.greedy_neuron, network, X, Y, "squared", sample=sample, rng=0, candidates=32
+    )
+    drawn = min(
+        losses.squared.value(network(X) + neurons.bump.value(theta[None], X), Y)
+        for theta in sample(np.random.default_rng(0), 32)
+    )
+    _, history = search(optimizer="gd", learning_rate=50.0, steps=3)
+    assert history.fun <= drawn + SAME
+    _, better = search(steps=200)
+    assert better.fun < drawn - 1e-3
+
+
+def test_the_plan_says_when_a_new_neuron_does_not_help():
+    network, X, _ = toy()
+    plan = baselines.new_initialisation(network, X, network(X), "squared", sample=sample, rng=0)
+    assert plan.coefficient > 0 and "does not lower the loss" in plan.message
+    with pytest.raises(ValueError, match=r"at its own size 1 only"):
+        plan.predicted(0.5)
+
+
 def test_boosting_leaves_the_old_neurons_where_they_are():
     network, X, Y = toy()
     decide = partial(

@@ -357,7 +357,10 @@ def test_plans_hold_at_the_order_they_promise(name):
 def test_a_plan_predicts_at_its_own_size_or_another():
     plan = Plan((), 0.1, -3.0, 2, 4)
     assert plan.predicted() == pytest.approx(-0.03) and plan.predicted(2) == -12.0
-    assert Plan((), 0.1, -3.0, 0, 1).predicted(5.0) == -3.0
+    # Order 0: not infinitesimal, so nothing is known of other sizes.
+    assert Plan((), 0.1, -3.0, 0, 1).predicted() == -3.0
+    with pytest.raises(ValueError, match=r"predicts the change at its own size 0\.1 only; got 5"):
+        Plan((), 0.1, -3.0, 0, 1).predicted(5.0)
     with pytest.raises(ValueError, match="size must be a finite number; got nan"):
         plan.predicted(np.nan)
 

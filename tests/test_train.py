@@ -1,5 +1,6 @@
 """Training: the loop against a naive one, the compiled loop against the loop, every way to end."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -145,6 +146,54 @@ def test_a_diverging_mlp_ends_with_its_last_finite_state():
     )
     assert history.status == train.DIVERGED
     assert all(np.isfinite(W).all() for W in fitted.weights)
+
+
+def test_a_diverging_minibatch_run_ends_where_the_whole_loss_is_finite():
+    network = networks.Shallow([[0.3]], [1.0], neurons.ridge("identity"))
+    X, Y = np.array([[1.0], [-2.0], [3.0]]), np.array([1, 0, 0])
+    diverged = 0
+    for seed in range(20):
+        fitted, history = train.fit(
+            network, X, Y, "exponential", optimizer="gd", learning_rate=10.0, steps=50,
+            batch_size=1, train_weights=True, rng=seed,
+        )  # fmt: skip
+        diverged += history.status == train.DIVERGED
+        assert np.isfinite(history.loss).all() and history.nit == len(history.loss) - 1
+        assert history.fun == pytest.approx(losses.exponential.value(fitted(X), Y), rel=1e-12)
+    assert diverged > 10
+
+
+@pytest.mark.parametrize("name", ["momentum", "adam"])
+def test_parameters_that_overflow_under_a_finite_loss_are_a_divergence(name):
+    network = networks.Shallow([[0.3]], [1.0], neurons.ridge("tanh"))
+    fitted, history = train.fit(
+        network, [[1.0]], [[3.0]], "squared", optimizer=name, learning_rate=1e308, steps=50
+    )
+    assert np.isfinite(fitted.theta).all() and np.isfinite(history.loss).all()
+    assert history.status in (train.DIVERGED, train.STEPS_TAKEN)
+    # The same from a network so large that the next step overflows for sure.
+    huge = networks.Shallow([[-1e308]], [1e10], neurons.ridge("sine"))
+    fitted, history = train.fit(
+        huge, [[1.0]], [[0.0]], "squared", optimizer=name, learning_rate=1e308, steps=50
+    )
+    assert history.status == train.DIVERGED and np.isfinite(fitted.theta).all()
+
+
+def test_any_pair_is_an_optimizer_if_its_state_has_parameters():
+    network, X, Y = toy()
+
+    @dataclass
+    class Step:  # not hashable
+        rate: float
+
+        def __call__(self, state, gradient, learning_rate):
+            return optimizers.gd.step(state, gradient, self.rate)
+
+    mine, _ = train.fit(network, X, Y, "squared", optimizer=(optimizers.init, Step(0.1)), steps=9)
+    gd, _ = train.fit(network, X, Y, "squared", optimizer="gd", learning_rate=0.1, steps=9)
+    assert np.abs(mine.theta - gd.theta).max() < SAME
+    with pytest.raises(TypeError, match=r"init must return a state with \.parameters"):
+        train.fit(network, X, Y, "squared", optimizer=(lambda x: {"x": x}, Step(0.1)))
 
 
 def test_minibatches_are_drawn_from_rng_and_cover_every_epoch():
