@@ -55,13 +55,29 @@ class Activation:
 
 
 def second_derivative(activation: Activation, needed_by: str) -> Function:
-    """The activation's second derivative, or an error that says which activations have one."""
+    """The activation's second derivative, or an error that says which activations have one.
+
+    Parameters
+    ----------
+    activation : Activation
+    needed_by : str
+        What needs it, for the error: "a splitting matrix".
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    ValueError
+        For an activation with a kink.
+    """
     if activation.second is None:
         smooth = sorted(a.name for a in _BY_NAME.values() if a.second is not None)
         raise ValueError(
             f"{needed_by} needs a second derivative; {activation.name} has a kink and only a "
-            f"first one, enough for train.fit alone. Use one of {', '.join(smooth)} (softplus is "
-            "a smooth relu)."
+            f"first one, enough for outputs, gradients and training. Use one of "
+            f"{', '.join(smooth)} (softplus is a smooth relu)."
         )
     return activation.second
 
@@ -74,9 +90,13 @@ def sharp_softplus(sharpness: float) -> Activation:
     sharpness : float
         k > 0; the curvature at zero is k / 4.
 
+    Returns
+    -------
+    Activation
+
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         For a sharpness that is not positive and finite.
 
     Source: S2D, appendix B.3 (softplus in place of relu).
@@ -91,7 +111,21 @@ def sharp_softplus(sharpness: float) -> Activation:
 
 
 def get(activation: "str | Activation") -> Activation:
-    """An activation from itself or its name."""
+    """An activation from itself or its name.
+
+    Parameters
+    ----------
+    activation : str or Activation
+
+    Returns
+    -------
+    Activation
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name (the nearest is suggested), and for anything else.
+    """
     if isinstance(activation, Activation):
         return activation
     return _BY_NAME[validation.one_of(activation, "activation", _BY_NAME)]

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import oracles
 import pytest
-from scipy.special import log_ndtr
+from scipy.special import erf, log_ndtr
 
 from refgrow import activations
 from refgrow.numerics import central_difference, complex_step
@@ -104,8 +104,8 @@ def test_a_kink_has_the_derivative_from_the_left_and_no_second(name):
         activations.second_derivative(f, "a splitting matrix")
     assert str(error.value) == (
         f"a splitting matrix needs a second derivative; {name} has a kink and only a first one, "
-        "enough for train.fit alone. Use one of gaussian, gelu, identity, quadratic, sigmoid, "
-        "sine, softplus, tanh (softplus is a smooth relu)."
+        "enough for outputs, gradients and training. Use one of gaussian, gelu, identity, "
+        "quadratic, sigmoid, sine, softplus, tanh (softplus is a smooth relu)."
     )
 
 
@@ -135,21 +135,60 @@ def test_extreme_arguments_give_the_limits_without_a_warning(name):
         assert all(np.isfinite(np.real(g(np.array(z + 0j)))) for g in formulas)
 
 
-@pytest.mark.parametrize(
-    "formula, z, exact",
-    [
-        (activations.sigmoid.value, -40.0, np.exp(-40.0)),
-        (activations.sigmoid.derivative, 40.0, np.exp(-40.0)),
-        (activations.sigmoid.second, 40.0, -np.exp(-40.0)),
-        (activations.softplus.value, -40.0, np.exp(-40.0)),
-        (activations.tanh.derivative, 20.0, 4 * np.exp(-40.0)),
-        (activations.tanh.second, -20.0, 8 * np.exp(-40.0)),
-        (activations.gelu.value, -10.0, -10 * np.exp(log_ndtr(-10.0))),
-    ],
-)
-def test_tails_keep_their_relative_accuracy(formula, z, exact):
+def plain_normal(z):
+    return (1 + erf(z / np.sqrt(2))) / 2
+
+
+def plain_gelu_slope(z):
+    return plain_normal(z) + z * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+
+
+# Where the function is within rounding of its limit: what is left of it, to a few roundings (gelu's
+# are those of erfc). The control is the form that subtracts two numbers close to each other.
+TAIL = 1e-13
+LEFT = np.exp(log_ndtr(-10.0))  # of the normal distribution
+DENSITY = np.exp(-50.0) / np.sqrt(2 * np.pi)
+TAILS = {
+    "sigmoid left": (activations.sigmoid.value, lambda z: (1 + np.tanh(z / 2)) / 2, -40,
+                     np.exp(-40.0)),
+    "sigmoid' right": (activations.sigmoid.derivative, lambda z: (1 - np.tanh(z / 2) ** 2) / 4, 40,
+                       np.exp(-40.0)),
+    "sigmoid' left": (activations.sigmoid.derivative, lambda z: (1 - np.tanh(z / 2) ** 2) / 4, -40,
+                      np.exp(-40.0)),
+    "sigmoid'' right": (activations.sigmoid.second, lambda z: np.tanh(z / 2) ** 3 - np.tanh(z / 2),
+                        40, -np.exp(-40.0)),
+    "sigmoid'' left": (activations.sigmoid.second, lambda z: np.tanh(z / 2) ** 3 - np.tanh(z / 2),
+                       -40, np.exp(-40.0)),
+    "softplus left": (activations.softplus.value, lambda z: np.log(1 + np.exp(z)), -40,
+                      np.exp(-40.0)),
+    "tanh' right": (activations.tanh.derivative, lambda z: 1 - np.tanh(z) ** 2, 20,
+                    4 * np.exp(-40.0)),
+    "tanh' left": (activations.tanh.derivative, lambda z: 1 - np.tanh(z) ** 2, -20,
+                   4 * np.exp(-40.0)),
+    "tanh'' right": (activations.tanh.second, lambda z: 2 * (np.tanh(z) ** 3 - np.tanh(z)), 20,
+                     -8 * np.exp(-40.0)),
+    "tanh'' left": (activations.tanh.second, lambda z: 2 * (np.tanh(z) ** 3 - np.tanh(z)), -20,
+                    8 * np.exp(-40.0)),
+    "gelu left": (activations.gelu.value, lambda z: z * plain_normal(z), -10, -10 * LEFT),
+    "gelu' left": (activations.gelu.derivative, plain_gelu_slope, -10,
+                   LEFT - 10 * DENSITY),
+    "gelu'' left": (activations.gelu.second,
+                    lambda z: (plain_gelu_slope(z + 1e-4) - plain_gelu_slope(z - 1e-4)) / 2e-4,
+                    -10, -98 * DENSITY),
+    "gelu'' right": (activations.gelu.second,
+                     lambda z: (plain_gelu_slope(z + 1e-4) - plain_gelu_slope(z - 1e-4)) / 2e-4,
+                     10, -98 * DENSITY),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_tails_keep_their_relative_accuracy(name):
     # A gradient that rounds to zero in the tail stops a sample from ever being learnt.
-    assert formula(np.array(z)) == pytest.approx(exact, rel=1e-13)
+    formula, cancels, z, exact = TAILS[name]
+    z = np.array(float(z))
+    # Without abs=0, approx would take any number below 1e-12 for this one.
+    assert formula(z) == pytest.approx(exact, rel=TAIL, abs=0)
+    assert cancels(z) != pytest.approx(exact, rel=1e-3, abs=0)
 
 
 def test_softplus_tends_to_relu_and_curves_by_a_quarter_of_its_sharpness():
