@@ -49,6 +49,7 @@ def compute(settings: Settings, run: Any) -> dict[str, Any]:
         "by_m": by_m,
         "by_n": by_n,
         "gap": {m: _gap(m) for m in TARGETS},
+        "rate": timing.product_rate(),
         "whole": time.perf_counter() - began,
     }
 
@@ -100,7 +101,8 @@ def tables(data: dict[str, Any]) -> dict[str, Any]:
 
 def summary(data: dict[str, Any]) -> str:
     """Microseconds a step at n = 1000, and the ratio."""
-    lines = [f"{'neurons':>7s} {'refgrow':>10s} {'NumPy':>10s} {'ratio':>6s}"]
+    rate = f"A @ A at 1500: {data['rate'] / 1e9:.1f} GF/s, one thread"
+    lines = [rate, f"{'neurons':>7s} {'refgrow':>10s} {'NumPy':>10s} {'ratio':>6s}"]
     for m, row in zip(data["neurons"], data["by_m"], strict=True):
         us, base = 1e6 * row["refgrow"], 1e6 * row["NumPy"]
         lines.append(f"{m:7d} {us:7.2f} us {base:7.2f} us {base / us:6.1f}")

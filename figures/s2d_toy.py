@@ -5,7 +5,7 @@ The scripts of Fig 1 a to d and Fig 5 share these cells, so each network is grow
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -51,10 +51,12 @@ def settings(full: bool) -> Settings:
     """The settings that the toy figures share."""
     grid = "varied one at a time in --full: " + ", ".join(list(GRID)[1:])
     return {
-        "neurons": Setting(8, "paper"),
+        "most": Setting(8, "paper", "neurons at the end"),
         "teachers": Setting(15, "paper"),
         "samples": Setting(1000, "paper"),
-        "half_width": Setting(5.0, "paper"),
+        "half_width": Setting(5.0, "paper", "inputs are uniform on [-5, 5]"),
+        "candidates": Setting(256, "ours", "gradient boosting: neurons drawn"),
+        "restarts": Setting(8, "ours", "gradient boosting: the best of them, trained"),
         "steps": Setting(10_000 if full else 2_000, "ours", "a phase; the paper: to convergence"),
         "grid": Setting(list(GRID) if full else ["base"], "ours", grid),
         "base": Setting(BASE, "ours", "N(0, 3) by variance; Adam at 0.005 as in S3D 4.1"),
@@ -63,17 +65,14 @@ def settings(full: bool) -> Settings:
     }
 
 
-# What the outcome of splitting depends on (figure S2D-Toy-sign-new).
-SIGN = (
-    "On the sign of the target: every copy inherits the sign of the first neuron's amplitude, so "
-    "a target of both signs is out of reach, whatever the optimizer, the start or epsilon."
-)
+PASSED = ("steps", "most", "teachers", "samples", "half_width", "candidates", "restarts")
 
 
 def cells(settings: Settings, **more: Any) -> list[dict[str, Any]]:
     """One cell's arguments for every setting of the grid and every target."""
+    passed = {name: settings[name].value for name in PASSED}
     return [
-        {"seed": seed, "steps": settings["steps"].value, **BASE, **GRID[name], **more}
+        {"seed": seed, **passed, **BASE, **GRID[name], **more}
         for name in settings["grid"].value
         for seed in settings["seeds"].value
     ]
@@ -115,17 +114,19 @@ def one_sign_floor(Y: np.ndarray) -> float:
     return float(other / Y.var())
 
 
-def problem(seed: int, deviation: float) -> data.Problem:
-    """The target and its thousand samples."""
-    return data.rbf_teacher(deviation=deviation, rng=np.random.default_rng(seed_for("toy", seed)))
+def problem(seed: int, setting: Mapping[str, Any]) -> data.Problem:
+    """The target and its samples."""
+    named = {name: setting[name] for name in ("deviation", "teachers", "samples", "half_width")}
+    return data.rbf_teacher(**named, rng=np.random.default_rng(seed_for("toy", seed)))
 
 
-def teacher(seed: int) -> networks.Shallow:
-    """The network behind the target in the base setting."""
-    found = problem(seed, BASE["deviation"]).teacher
-    if found is None:
+def target_curve(settings: Settings, seed: int, x: np.ndarray) -> np.ndarray:
+    """The target in the base setting on the points x (k,)."""
+    base = next(cell for cell in cells(settings) if cell["seed"] == seed)
+    teacher = problem(seed, base).teacher
+    if teacher is None:
         raise ValueError("this problem was not made by a network.")
-    return found
+    return teacher(x[:, None])[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,14 +137,14 @@ class Grown:
     curve: np.ndarray
 
 
-def grow(*, method: str, seed: int, most: int = 8, **setting: Any) -> dict[str, Any]:
+def grow(*, method: str, seed: int, most: int, **setting: Any) -> dict[str, Any]:
     """One target fitted by one method, from one neuron to `most`.
 
-    `setting` holds the keys of BASE and `steps`. Returns the relative MSE (MSE without the 1/2,
+    `setting` holds the other keys of `cells`. Returns the relative MSE (MSE without the 1/2,
     over the variance of the target) along the steps, at the end of every phase, and the networks
     of every size.
     """
-    target = problem(seed, setting["deviation"])
+    target = problem(seed, setting)
     X, Y = target.X, target.Y
     sample = partial(_sample, deviation=setting["start_deviation"])
     rng = np.random.default_rng(seed_for("toy", seed, method))
@@ -154,7 +155,8 @@ def grow(*, method: str, seed: int, most: int = 8, **setting: Any) -> dict[str, 
     if method == "from scratch":
         grown = _from_scratch(start, X, Y, most, sample, rng, {**fit, "train_weights": weights})
     elif method == "gradient boosting":
-        grown = _boost(start, X, Y, most, sample, rng, fit)
+        search = {name: setting[name] for name in ("candidates", "restarts")}
+        grown = _boost(start, X, Y, most, sample, rng, fit, search)
     else:
         decide = _decide(method, setting["size"], sample, rng)
         sizes: dict[int, networks.Shallow] = {}
@@ -207,14 +209,21 @@ def _from_scratch(
 
 
 def _boost(
-    start: networks.Shallow, X: Any, Y: Any, most: int, sample: Any, rng: Any, fit: dict[str, Any]
+    start: networks.Shallow,
+    X: Any,
+    Y: Any,
+    most: int,
+    sample: Any,
+    rng: Any,
+    fit: dict[str, Any],
+    search: dict[str, Any],
 ) -> Grown:
     """Frank-Wolfe: a phase trains the new neuron alone, and its curve is the best restart's."""
     network, history = train.fit(start, X, Y, losses.squared, rng=rng, **fit)
     sizes, curves = {1: network}, [history.loss]
     for m in range(2, most + 1):
         theta, history = baselines.greedy_neuron(
-            network, X, Y, losses.squared, sample=sample, rng=rng, **fit
+            network, X, Y, losses.squared, sample=sample, rng=rng, **search, **fit
         )
         add = growth.Add(0, theta, np.ones((1, 1)))
         network = growth.apply(network, growth.Plan((add,), 1.0, 0.0, 0, 1))
@@ -223,18 +232,17 @@ def _boost(
     return Grown(sizes, np.concatenate(curves))
 
 
-def look_at_splits(
-    *, seed: int, angles: list[float], at: int = 7, **setting: Any
-) -> dict[str, Any]:
-    """Grow to `at` neurons by splitting, then try other splits of that network.
+def look_at_splits(*, seed: int, angles: list[float], most: int, **setting: Any) -> dict[str, Any]:
+    """Grow to one neuron less than `most` by splitting, then try other splits of that network.
 
     Returns, for the five neurons of lowest splitting index, the decrease of the MSE right after the
     split and after retraining; and for the first of them the same along directions at the given
     angles from v_min, in the planes of v_min and each other eigenvector. Retraining is compared
     with as many further steps without a split.
     """
+    at = most - 1
     grown = grow(method="splitting", seed=seed, most=at, **setting)
-    target = problem(seed, setting["deviation"])
+    target = problem(seed, setting)
     X, Y = target.X, target.Y
     network = networks.Shallow(grown[f"theta{at}"], grown[f"weights{at}"], neurons.bump)
     size = setting["size"]

@@ -68,14 +68,14 @@ def claims(data: dict[str, Any]) -> list[Claim]:
             "all 8 neurons grown by splitting have the amplitude's sign of the first",
             alike.ravel(),
             number=s2d_toy.shares(data["grid"], alike),
-            depends_on="On training that seldom takes an amplitude through zero.",
+            depends_on="On nothing in the grid: training took no amplitude through zero.",
         ),
         Claim.judged(
             statement,
             "a target of one sign is recovered",
             recovered[one],
             number=float(np.median(data["final"][one])),
-            depends_on="On enough steps for eight bumps.",
+            depends_on="On enough steps: minibatch SGD recovers fewer.",
         ),
         Claim.judged(
             statement,
