@@ -66,8 +66,8 @@ def claims(data: dict[str, Any]) -> list[Claim]:
                 "share by setting": s2d_toy.shares(data["grid"], holds, data["floor"]),
                 "median": float(np.median(data["final"])),
             },
-            depends_on="On the sign of the target (S2D-Toy-sign-new): of those of both signs none is "
-            "recovered, of those of one sign nearly all; minibatch SGD needs more steps.",
+            depends_on="On the sign of the target (S2D-Toy-sign-new): of those of both signs none "
+            "is recovered, of those of one sign nearly all; minibatch SGD needs more steps.",
         )
     ]
 
