@@ -21,6 +21,8 @@ import hypothesis
 import ledger
 import pytest
 
+pytest.register_assert_rewrite("augmented", "figure_scripts", "laws")
+
 INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 
 hypothesis.settings.register_profile(

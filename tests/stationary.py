@@ -7,7 +7,7 @@ minimum: the Hessian is J^T J / n + O(r).
 
 import numpy as np
 
-from refgrow import networks
+from refgrow import networks, neurons
 
 
 def jacobian(network, X, trained=None):
@@ -35,6 +35,17 @@ def stationary_targets(network, X, residual, trained=None):
     for _ in range(2):  # Twice is enough: once more for what rounding left.
         r = r - basis @ (basis.T @ r)
     return network(X) - r.reshape(residual.shape)
+
+
+def stationary_problem(strength, seed=0, n=8):
+    """One tanh neuron, exactly stationary; its S has the sign of `strength` and grows with it."""
+    rng = np.random.default_rng(seed)
+    net = networks.Shallow(rng.normal(size=(1, 2)), np.ones(1), neurons.ridge("tanh"))
+    X = rng.normal(size=(n, 2))
+    z = X @ net.theta.T
+    bend = -2 * np.tanh(z) / np.cosh(z) ** 2
+    residual = strength * bend * (X**2).sum(axis=1, keepdims=True)
+    return net, X, stationary_targets(net, X, residual, trained=[0]), "squared"
 
 
 def full_hessian(network, X, Y, loss, trained=None):
