@@ -1,27 +1,17 @@
-"""The compiled loops against naive NumPy twins, which share no code with them."""
+"""The training loop of toy networks against naive NumPy twins, which share no code with it."""
 
-import os
-import pickle
-import shutil
-import stat
-import subprocess
-import sys
-import tempfile
 import tracemalloc
-from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import sparse
 
-from refgrow import _jit, kernels
+from refgrow import kernels
 
-INTERPRETED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+INTERPRETED = bool(numba.config.DISABLE_JIT)
 
-# Rounding of a sum of n terms, relative to the sum of their absolute values; n is at most 2000.
-GRAM_TOLERANCE = 1e-13
 # One unit in the last place is what is claimed; half of one comes from rounding the exact value.
 EXP2_ULPS = 1.0
 # Loss and gradient differ from the twin by the order of summation only.
@@ -33,163 +23,6 @@ FAMILIES = ["bump", "particle"]
 OPTIMIZERS = ["gd", "momentum", "adam", "adagrad"]
 RATES = {"gd": 0.1, "momentum": 0.02, "adam": 0.01, "adagrad": 0.02}
 BANDWIDTH = 0.7
-
-# ------------------------------------------------------------------ weighted Gram matrices
-
-
-def naive_grams(C, X):
-    return np.einsum("jl,la,lb->jab", C, X, X)
-
-
-def assert_grams(function, C, X):
-    scale = naive_grams(np.abs(C), np.abs(X))
-    gap = np.abs(function(C, X) - naive_grams(C, X))
-    assert (gap <= GRAM_TOLERANCE * scale).all()
-
-
-@st.composite
-def gram_inputs(draw):
-    m, n, d = (draw(st.integers(1, largest)) for largest in (9, 40, 9))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    C, X = rng.normal(size=(m, n)), rng.normal(size=(n, d))
-    sign = draw(st.sampled_from(["mixed", "positive", "negative", "zero", "often zero"]))
-    if sign == "positive":
-        C = np.abs(C)
-    elif sign == "negative":
-        C = -np.abs(C)
-    elif sign == "zero":
-        C = np.zeros_like(C)
-    elif sign == "often zero":
-        C[rng.random((m, n)) < 0.7] = 0
-    return C * 10.0 ** draw(st.integers(-8, 8)), X
-
-
-@given(gram_inputs())
-def test_grams_agree_with_the_naive_sum(inputs):
-    assert_grams(kernels.weighted_grams, *inputs)
-
-
-@given(gram_inputs(), st.integers(1, 7), st.integers(7, 30), st.integers(1, 60), st.integers(1, 4))
-def test_grams_do_not_depend_on_tiles_and_blocks(inputs, tile, products, sums, neurons):
-    # Sizes that cut these small problems into many tiles, groups of tiles, blocks and chunks.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels, "_TILE", tile)
-        patch.setattr(kernels, "_PRODUCTS", products)
-        patch.setattr(kernels, "_SUMS", sums)
-        patch.setattr(kernels, "_NEURONS", neurons)
-        patch.setattr(kernels, "_SCALED", products)
-        assert_grams(kernels.weighted_grams, *inputs)
-
-
-@given(gram_inputs())
-def test_both_ways_to_the_grams_agree(inputs):
-    for features_a_neuron in (0, 1000):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(kernels, "_FEATURES_A_NEURON", features_a_neuron)
-            assert_grams(kernels.weighted_grams, *inputs)
-
-
-@given(gram_inputs())
-def test_grams_are_exactly_symmetric(inputs):
-    S = kernels.weighted_grams(*inputs)
-    assert (S == S.transpose(0, 2, 1)).all()
-
-
-@pytest.mark.compiled
-@pytest.mark.parametrize("m, n, d", [(3, 2000, 1), (40, 700, 33), (5, 300, 140), (2, 100, 300)])
-def test_grams_of_ordinary_sizes(m, n, d):
-    rng = np.random.default_rng(0)
-    C, X = rng.normal(size=(m, n)), rng.normal(size=(n, d))
-    assert_grams(kernels.weighted_grams, C, X)
-    S = kernels.weighted_grams(C, X)
-    assert (S == S.transpose(0, 2, 1)).all()
-
-
-@pytest.mark.parametrize("m", [1, 3])
-def test_wrong_grams_are_noticed(m):
-    # Negative control: each wrong formula fails the same check, on both ways.
-    rng = np.random.default_rng(1)
-    C, X = rng.normal(size=(m, 20)), rng.normal(size=(20, 8))
-    wrong = {
-        "sign of the weights lost": lambda C, X: kernels.weighted_grams(np.abs(C), X),
-        "one sample lost": lambda C, X: kernels.weighted_grams(C[:, 1:], X[1:]),
-        "mean in place of the sum": lambda C, X: kernels.weighted_grams(C, X) / len(X),
-        "one half only": lambda C, X: np.triu(kernels.weighted_grams(C, X)),
-        "off by 1e-11": lambda C, X: kernels.weighted_grams(C, X) * (1 + 1e-11),
-    }
-    assert_grams(kernels.weighted_grams, C, X)
-    for formula in wrong.values():
-        with pytest.raises(AssertionError):
-            assert_grams(formula, C, X)
-
-
-def test_grams_of_one_neuron_one_sample_one_feature():
-    np.testing.assert_array_equal(kernels.weighted_grams([[-4.0]], [[3.0]]), [[[-36.0]]])
-
-
-@pytest.mark.parametrize("m", [1, 4])
-def test_grams_accept_any_real_layout_and_change_nothing(m):
-    rng = np.random.default_rng(2)
-    C = rng.choice([-4.0, -1.0, 0.0, 1.0, 4.0], size=(m, 12))
-    X = rng.integers(-3, 4, size=(12, 5)).astype(float)
-    expected = naive_grams(C, X)  # small integers, square roots too: exact in every order
-    for convert in (
-        np.asfortranarray,
-        lambda A: A.astype(np.float32),
-        lambda A: A.astype(np.int64),
-        lambda A: A.tolist(),
-        lambda A: np.repeat(np.repeat(A, 2, axis=0), 3, axis=1)[::2, ::3],
-        lambda A: A[::-1, ::-1].copy()[::-1, ::-1],
-    ):
-        given_C, given_X = convert(C), convert(X)
-        for A in (given_C, given_X):
-            if isinstance(A, np.ndarray):
-                A.flags.writeable = False
-        np.testing.assert_array_equal(kernels.weighted_grams(given_C, given_X), expected)
-        np.testing.assert_array_equal(given_C, C)
-        np.testing.assert_array_equal(given_X, X)
-
-
-@pytest.mark.parametrize(
-    "C, X, error, message",
-    [
-        (np.ones((2, 5)), np.ones(5), ValueError, r"X must be 2-D .*\(5,\).*X\[:, None\]"),
-        (np.ones(5), np.ones((5, 2)), ValueError, r"C must be 2-D .*\(5,\)"),
-        (np.ones((2, 4)), np.ones((5, 2)), ValueError, r"C must .*\(2, 4\).*5 rows of X"),
-        (np.ones((5, 2)), np.ones((5, 2)), ValueError, r"C must .*\(5, 2\).*5 rows of X"),
-        (np.ones((2, 0)), np.ones((0, 2)), ValueError, r"X must not be empty"),
-        (np.ones((0, 3)), np.ones((3, 2)), ValueError, r"C must not be empty"),
-        ([[1.0, np.nan]], np.ones((2, 2)), ValueError, r"C must be finite; got nan.*\(0, 1\)"),
-        (np.ones((1, 2)), [[1.0], [np.inf]], ValueError, r"X must be finite; got inf.*\(1, 0\)"),
-        (np.ones((1, 2)) * 1j, np.ones((2, 2)), TypeError, r"C must hold real numbers"),
-        (np.ones((1, 2)), np.array([["a"], ["b"]]), TypeError, r"X must hold real numbers"),
-        (np.ones((1, 2)), np.array([[1], [2]], dtype=object), TypeError, r"X must hold real"),
-        (np.ones((1, 2)), [[1.0], [1.0, 2.0]], ValueError, r"X must be a rectangular"),
-        (np.ones((1, 2)), sparse.eye(2), TypeError, r"X must be a dense array"),
-    ],
-)
-def test_grams_refuse_wrong_input(C, X, error, message):
-    with pytest.raises(error, match=message):
-        kernels.weighted_grams(C, X)
-
-
-@pytest.mark.compiled
-@pytest.mark.parametrize(
-    "m, n, d",
-    [(64, 10_000, 64), (2500, 300, 40), (100, 100, 250), (1, 200_000, 3), (2, 3000, 785)],
-)
-def test_buffers_of_the_grams_stay_below_32_megabytes(m, n, d):
-    rng = np.random.default_rng(3)
-    C, X = rng.normal(size=(m, n)), rng.normal(size=(n, d))
-    kernels.weighted_grams(C[:, :2], X[:2])  # compilation is not what is measured
-    tracemalloc.start()
-    try:
-        S = kernels.weighted_grams(C, X)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert S.nbytes < peak < S.nbytes + 32e6  # the first inequality: NumPy is traced at all
-
 
 # ------------------------------------------------------------------ the exponential
 
@@ -638,82 +471,3 @@ def test_long_phases_hold_no_more_than_their_losses():
     finally:
         tracemalloc.stop()
     assert result.losses.nbytes < peak < result.losses.nbytes + 1e6
-
-
-# ------------------------------------------------------------------ compilation
-
-
-def test_plain_fastmath_is_refused():
-    with pytest.raises(ValueError, match="fastmath must be a set of flags; got True"):
-        _jit.jit(naive_grams, fastmath=True)
-
-
-@pytest.mark.parametrize("name", ["_products", "_sweep", "_descend"])
-def test_compiled_functions_keep_the_plain_one_and_travel_to_processes(name):
-    compiled, plain = getattr(kernels, name), getattr(kernels, f"{name}_py")
-    copy = pickle.loads(pickle.dumps(compiled))
-    if INTERPRETED:
-        assert compiled is plain is copy
-    else:
-        assert compiled.py_func is plain
-        out, again = np.empty((3, 4)), np.empty((3, 4))
-        features = np.arange(8.0).reshape(2, 4)
-        if name == "_products":
-            assert compiled(features, 0, 0, out) == copy(features, 0, 0, again)
-            np.testing.assert_array_equal(out, again)
-
-
-READ_ONLY = """
-import os, sys
-package = sys.argv[1]
-import numba, numpy as np
-from refgrow import kernels
-warm = kernels.weighted_grams(np.eye(3), np.eye(3))  # whatever is imported late is imported now
-if os.geteuid() == 0:  # permissions do not stop root: go on as nobody
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
-for name in [n for n in sys.modules if n.split(".")[0] == "refgrow"]:
-    del sys.modules[name]
-sys.path.insert(0, package)
-from refgrow import kernels
-assert kernels.__file__.startswith(package), kernels.__file__
-assert not os.access(os.path.dirname(kernels.__file__), os.W_OK)
-assert kernels._products.stats.cache_path is None, "a cache was found: nothing is shown"
-S = kernels.weighted_grams(np.eye(3), np.eye(3))
-assert (S == warm).all() and kernels._products.signatures
-print("computed without a cache")
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX permissions")
-def test_a_read_only_installation_without_a_home_directory_works():
-    # Not tmp_path: only its owner may enter it.
-    folder = Path(tempfile.mkdtemp(prefix="refgrow-read-only-"))
-    try:
-        package = folder / "refgrow"
-        source = Path(kernels.__file__).parent
-        shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
-        for path in [folder, package, *package.rglob("*")]:
-            path.chmod(0o555 if path.is_dir() else 0o444)
-        unset = ("NUMBA_DISABLE_JIT", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "HOME")
-        environment = {k: v for k, v in os.environ.items() if k not in unset}
-        environment |= {"PYTHONPATH": str(source.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-        if os.geteuid() != 0:  # the home of this user may be found without HOME
-            environment["HOME"] = str(folder)
-        run = subprocess.run(
-            [sys.executable, "-W", "error", "-c", READ_ONLY, str(folder)],
-            env=environment, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
-    finally:
-        for path in [folder, folder / "refgrow"]:
-            path.chmod(stat.S_IRWXU)
-        shutil.rmtree(folder)
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.strip() == "computed without a cache"
-    assert run.stderr == ""
-
-
-@pytest.mark.skipif(INTERPRETED, reason="nothing is compiled")
-def test_an_ordinary_installation_keeps_its_compiled_code():
-    assert kernels._products.stats.cache_path is not None
