@@ -63,6 +63,9 @@ class Split:
         object.__setattr__(self, "fractions", validation.frozen(fractions))
         object.__setattr__(self, "directions", validation.frozen(directions))
 
+    def __reduce__(self) -> Any:
+        return validation.by_constructor(self)
+
 
 @dataclass(frozen=True, eq=False)
 class Add:
@@ -98,6 +101,9 @@ class Add:
         object.__setattr__(self, "fan_in", validation.frozen(fan_in))
         object.__setattr__(self, "fan_out", validation.frozen(fan_out))
         object.__setattr__(self, "keep", validation.as_scalar(self.keep, "keep"))
+
+    def __reduce__(self) -> Any:
+        return validation.by_constructor(self)
 
 
 @dataclass(frozen=True)

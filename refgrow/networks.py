@@ -76,13 +76,16 @@ class Shallow:
             (len(theta),) if one_output else (len(theta), "p"),
             hint="One row of theta and one (row of) weights a neuron.",
         )
-        if not callable(getattr(self.neuron, "hessian", None)):
+        if isinstance(self.neuron, type) or not callable(getattr(self.neuron, "hessian", None)):
             raise TypeError(
                 "neuron must be a neuron family such as neurons.bump or neurons.ridge('tanh'); "
                 f"got {self.neuron!r}."
             )
         object.__setattr__(self, "theta", validation.frozen(theta))
         object.__setattr__(self, "weights", validation.frozen(weights))
+
+    def __reduce__(self) -> Any:
+        return validation.by_constructor(self)
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
@@ -186,6 +189,9 @@ class MLP:
         object.__setattr__(self, "weights", tuple(validation.frozen(W) for W in checked))
         object.__setattr__(self, "activation", activations.get(self.activation))
 
+    def __reduce__(self) -> Any:
+        return validation.by_constructor(self)
+
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
         """The parameters, the weight matrices."""
@@ -253,7 +259,25 @@ Network = TypeVar("Network", bound=Shallow | MLP)
 
 
 def check(network: Any, X: Any, Y: Any, loss: Any) -> tuple[np.ndarray, np.ndarray, losses.Loss]:
-    """X, Y and the loss as the formulas want them, or an error that says what does not fit."""
+    """X, Y and the loss as the formulas want them, or an error that says what does not fit.
+
+    Parameters
+    ----------
+    network : Shallow or MLP
+    X : (n, d_in)
+    Y : (n, p), or labels (n,) for a class loss
+    loss : str or losses.Loss
+
+    Returns
+    -------
+    X, Y : arrays
+    loss : losses.Loss
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a network that is none, an unknown loss, and data that fit neither.
+    """
     if not isinstance(network, (Shallow, MLP)):
         raise TypeError(
             f"network must be a networks.Shallow or networks.MLP; got {type(network).__name__}."
@@ -271,15 +295,93 @@ def loss_and_gradient(
 
     Parameters
     ----------
-    network : Shallow or MLP
-    X : (n, d_in)
-    Y : (n, p), or labels (n,)
-    loss : str or losses.Loss
+    network, X, Y, loss : as for `check`
+
+    Returns
+    -------
+    value : float
+    gradient : list of arrays of the network's shapes
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `backpropagate` does.
     """
     X, Y, loss = check(network, X, Y, loss)
-    trace = network._forward(X, network.arrays)
-    G = loss.slope(trace.output, Y) / len(X)
-    return float(loss.samples(trace.output, Y).mean()), network.backward(trace, G)[0]
+    trace, gradient, _ = backpropagate(network, X, Y, loss)
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = loss.samples(trace.output, Y).mean()
+    refuse_overflow([value], "the loss")
+    return float(value), gradient
+
+
+def backpropagate(
+    network: "Shallow | MLP", X: Any, Y: Any, loss: "str | losses.Loss"
+) -> tuple[Trace, list[np.ndarray], list[np.ndarray]]:
+    """The forward and the backward pass of the mean loss: all that a decision to grow looks at.
+
+    Parameters
+    ----------
+    network, X, Y, loss : as for `check`
+
+    Returns
+    -------
+    trace : Trace
+    gradient : list of arrays of the network's shapes
+    sensitivities : list of (n, m)
+        One a hidden layer: the derivative of the mean loss with respect to the neurons' outputs.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what does not fit, and where a derivative overflows.
+    """
+    X, Y, loss = check(network, X, Y, loss)
+    with np.errstate(over="ignore", invalid="ignore"):
+        trace = network._forward(X, network.arrays)
+        G = loss.slope(trace.output, Y) / len(X)
+        gradient, sensitivities = network._backward(trace, G, network.arrays)
+    refuse_overflow([*gradient, *sensitivities], "the gradient of the loss")
+    return trace, gradient, sensitivities
+
+
+def refuse_overflow(arrays: Sequence[np.ndarray], name: str) -> None:
+    """An error that names the network and the data, where what was computed from them overflowed.
+
+    Parameters
+    ----------
+    arrays : sequence of arrays
+    name : str
+        What they are, for the error.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not all(np.isfinite(a).all() for a in arrays):
+        raise ValueError(
+            f"{name} overflows at this network and these data. "
+            "Rescale X, Y or the network's weights."
+        )
+
+
+def require_second_derivative(network: "Shallow | MLP", needed_by: str) -> None:
+    """Nothing, or an error where the network's activation has no second derivative.
+
+    Parameters
+    ----------
+    network : Shallow or MLP
+    needed_by : str
+        What needs it, for the error.
+
+    Raises
+    ------
+    ValueError
+    """
+    holder = network if isinstance(network, MLP) else network.neuron
+    activation = getattr(holder, "activation", None)
+    if activation is not None:
+        activations.second_derivative(activations.get(activation), needed_by)
 
 
 def hessian_product(
@@ -309,10 +411,13 @@ def hessian_product(
 
     Raises
     ------
-    ValueError
-        Where the activation has no second derivative.
+    ValueError, TypeError
+        Where the activation has no second derivative, and for arguments that do not fit.
+
+    Source: S2D Def 2.1, where this Hessian is S + T; the method is Pearlmutter's (1994).
     """
     X, Y, loss = check(network, X, Y, loss)
+    require_second_derivative(network, "a Hessian")
     direction = list(direction)
     if len(direction) != len(network.arrays):
         raise ValueError(

@@ -121,7 +121,26 @@ class _Bump:
 
 @dataclass(frozen=True)
 class Particle:
+    """The family that `particle` makes; `train.fit` knows it by its class.
+
+    Parameters
+    ----------
+    bandwidth : float
+        h > 0.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a bandwidth that is not a positive number.
+
+    Source: S2D, appendix B.5.
+    """
+
     bandwidth: float
+
+    def __post_init__(self) -> None:
+        bandwidth = validation.as_scalar(self.bandwidth, "bandwidth", above=0)
+        object.__setattr__(self, "bandwidth", bandwidth)
 
     @property
     def name(self) -> str:
@@ -206,6 +225,19 @@ def ridge(activation: "str | activations.Activation") -> Neuron:
     Its Hessian is sigma''(theta . x) x x^T: all splitting matrices of a layer are weighted Gram
     matrices of the same inputs (`kernels.weighted_grams`).
 
+    Parameters
+    ----------
+    activation : str or activations.Activation
+
+    Returns
+    -------
+    Neuron
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown activation.
+
     Source: S2D Def 2.1 with S3D eq 13.
     """
     return _Ridge(activations.get(activation))
@@ -218,9 +250,23 @@ def particle(bandwidth: float) -> Neuron:
     space it is a feature map, since the integral over x of two particles of bandwidth h / sqrt(2)
     is proportional to k of bandwidth h (`s2d.mmd_regression`).
 
+    Parameters
+    ----------
+    bandwidth : float
+        h > 0.
+
+    Returns
+    -------
+    Particle
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a bandwidth that is not a positive number.
+
     Source: S2D, appendix B.5.
     """
-    return Particle(validation.as_scalar(bandwidth, "bandwidth", above=0))
+    return Particle(bandwidth)
 
 
 bump: Neuron = _Bump()

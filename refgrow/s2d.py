@@ -24,7 +24,7 @@ Source: Liu, Wu and Wang, Splitting Steepest Descent for Growing Neural Architec
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -75,19 +75,22 @@ def splitting_matrices(
     matrix S_rho of Thm 2.5 and appendix B.5 leaves the outgoing weight out: S_rho = S_j / w_j.
     """
     X, Y, loss = networks.check(network, X, Y, loss)
-    trace = network.forward(X)
-    G = loss.slope(trace.output, Y) / len(X)
-    _, sensitivities = network.backward(trace, G)
-    if isinstance(network, Shallow):
-        return [network.neuron.hessian(network.theta, X, sensitivities[0].T)]
-    second = activations.second_derivative(
-        activations.get(network.activation), "a splitting matrix"
-    )
-    # Layer by layer: Hess_theta sigma(theta . h) = sigma''(theta . h) h h^T.
-    return [
-        kernels.weighted_grams((sensitivity * second(Z)).T, H)
-        for sensitivity, Z, H in zip(sensitivities, trace.states, trace.inputs, strict=False)
-    ]
+    networks.require_second_derivative(network, "a splitting matrix")
+    trace, _, sensitivities = networks.backpropagate(network, X, Y, loss)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if isinstance(network, Shallow):
+            S = [network.neuron.hessian(network.theta, X, sensitivities[0].T)]
+        else:
+            # Layer by layer: Hess_theta sigma(theta . h) = sigma''(theta . h) h h^T.
+            second = cast(Any, activations.get(network.activation).second)
+            S = [
+                kernels.weighted_grams((sensitivity * second(Z)).T, H)
+                for sensitivity, Z, H in zip(
+                    sensitivities, trace.states, trace.inputs, strict=False
+                )
+            ]
+    networks.refuse_overflow(S, "a splitting matrix")
+    return S
 
 
 @dataclass(frozen=True, eq=False)

@@ -616,8 +616,7 @@ def bump_moments(network: Shallow, X: Any, Y: Any, loss: "str | losses.Loss") ->
     X, Y, loss = networks.check(network, X, Y, loss)
     if not isinstance(network, Shallow) or network.neuron is not neurons.bump:
         raise ValueError("bump_moments is about a Shallow network of neurons.bump.")
-    trace = network.forward(X)
-    _, (sensitivity,) = network.backward(trace, loss.slope(trace.output, Y) / len(X))
+    _, _, (sensitivity,) = networks.backpropagate(network, X, Y, loss)
     u = X * network.theta[:, 0] + network.theta[:, 1]
     weighted = sensitivity * np.exp(-0.5 * u * u)
     return BumpMoments(network.theta, weighted.T @ X ** np.arange(5))

@@ -87,8 +87,6 @@ def fit(
     Parameters
     ----------
     network : Shallow or MLP
-        An MLP trains everything; a Shallow network theta, and its output weights when
-        `train_weights` is true.
     X : (n, d_in)
     Y : (n, p), or labels (n,) for a class loss
     loss : str or losses.Loss
@@ -104,6 +102,9 @@ def fit(
         most gtol. Needs the full batch.
     batch_size : int, optional
         Samples a step, drawn in a new random order each epoch; all of them by default.
+    train_weights : bool
+        Whether a Shallow network's output weights are trained with its theta. An MLP trains
+        everything.
     rng : None, int, SeedSequence or Generator
         For the minibatches.
 
@@ -133,6 +134,7 @@ def fit(
             )
     if batch_size is not None:
         batch_size = validation.as_integer(batch_size, "batch_size", at_least=1, at_most=len(X))
+    train_weights = validation.as_bool(train_weights, "train_weights")
     rng = validation.as_rng(rng)
 
     began = time.perf_counter()

@@ -7,6 +7,7 @@ accepted is never changed: arrays come back as float64 and C-contiguous, as copi
 
 import difflib
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from numbers import Real
 from typing import Any
 
@@ -169,6 +170,29 @@ def as_rng(rng: Any) -> np.random.Generator:
     return np.random.default_rng(rng)
 
 
+def as_bool(value: Any, name: str) -> bool:
+    """True or False, NumPy's included; what merely counts as true is refused.
+
+    Parameters
+    ----------
+    value : bool
+    name : str
+        The argument's name, for the error.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    TypeError
+        For anything else, 0, 1 and "no" included.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False; got {value!r}.")
+    return bool(value)
+
+
 def one_of(value: Any, name: str, options: Iterable[str]) -> str:
     """One of the named options; an unknown name is answered with the nearest."""
     names = sorted(options)
@@ -182,10 +206,35 @@ def one_of(value: Any, name: str, options: Iterable[str]) -> str:
 
 
 def frozen(array: np.ndarray) -> np.ndarray:
-    """A read-only copy, for a record to keep: later changes of the original do not reach it."""
+    """A read-only copy, for a record to keep: later changes of the original do not reach it.
+
+    Parameters
+    ----------
+    array : ndarray, any shape
+
+    Returns
+    -------
+    ndarray
+    """
     copy = array.copy()
     copy.flags.writeable = False
     return copy
+
+
+def by_constructor(record: Any) -> tuple[type, tuple[Any, ...]]:
+    """What a record's `__reduce__` returns, so that pickle and copy build it as a caller would.
+
+    Otherwise the arrays of the copy would be writable: NumPy's pickles forget the flag.
+
+    Parameters
+    ----------
+    record : dataclass instance
+
+    Returns
+    -------
+    type, tuple
+    """
+    return type(record), tuple(getattr(record, field.name) for field in fields(record))
 
 
 def _plain_array(value: Any, name: str) -> np.ndarray:

@@ -5,6 +5,7 @@ its displaced copies, each times its fraction; whoever reads a pruned neuron rea
 neurons put out is added to the next layer's pre-activations. No grown matrix is ever formed.
 """
 
+import copy
 import pickle
 from dataclasses import replace
 from itertools import pairwise
@@ -395,9 +396,10 @@ def test_records_keep_read_only_copies():
     fractions[:] = directions[:] = 7.0
     assert split.fractions.tolist() == [0.5, 0.5] and (split.directions == 1).all()
     assert (add.fan_in == 1).all()
-    for array in (split.fractions, split.directions, add.fan_in, add.fan_out):
-        with pytest.raises(ValueError, match="read-only"):
-            array[0] = 0
+    for one in (split, add, copy.deepcopy(split), copy.deepcopy(add)):
+        for array in (a for a in vars(one).values() if isinstance(a, np.ndarray)):
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = 0
     assert Prune(0, [np.int64(1), 2]).neurons == (1, 2)
     assert Plan([split], 1, 0, 2, 3).edits == (split,)
 

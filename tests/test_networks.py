@@ -1,5 +1,6 @@
 """Networks: output, gradients, sensitivities and Hessian products, against the value alone."""
 
+import copy
 import pickle
 from itertools import pairwise
 
@@ -339,6 +340,9 @@ RIDGE = neurons.ridge("tanh")
         (lambda: Shallow([[1.0]], [1.0], "bump"),
          "TypeError: neuron must be a neuron family such as neurons.bump or "
          "neurons.ridge('tanh'); got 'bump'."),
+        (lambda: Shallow([[0.3]], [1.0], neurons.Particle),
+         "TypeError: neuron must be a neuron family such as neurons.bump or "
+         "neurons.ridge('tanh'); got <class 'refgrow.neurons.Particle'>."),
         (lambda: MLP(np.ones((2, 2))),
          "TypeError: weights must be a list of matrices of shape (out, in + 1), one a layer; "
          "got ndarray."),
@@ -441,7 +445,8 @@ def test_a_hessian_needs_a_second_derivative_and_a_gradient_does_not(activation)
     shallow = Shallow(np.ones((3, 2)), np.ones(3), neurons.ridge(activation))
     for net in (mlp, shallow):
         loss_and_gradient(net, X, Y, "squared")
-        with pytest.raises(ValueError, match=f"Hessian needs a second derivative; {activation} "):
+        message = f"a Hessian needs a second derivative; {activation} "
+        with pytest.raises(ValueError, match=message):
             hessian_product(net, X, Y, "squared", net.arrays)
 
 
@@ -459,3 +464,39 @@ def test_the_gradient_of_relu_networks_away_from_the_kink(loss):
             return oracles.mean_loss(net, arrays, X, Y, loss)
 
         np.testing.assert_allclose(got, central_difference(value, net.arrays[k]), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda n: pickle.loads(pickle.dumps(n))]
+)
+@pytest.mark.parametrize("net", [SHALLOW, BUMPS, DEEP, MLP([np.ones((1, 2))], "gelu")])
+def test_copies_and_pickles_are_the_same_network_and_read_only_too(net, again):
+    twin = again(net)
+    assert type(twin) is type(net) and type(twin.weights) is type(net.weights)
+    for mine, theirs in zip(twin.arrays, net.arrays, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+        with pytest.raises(ValueError, match="read-only"):
+            mine[0] = 7.0
+    X = np.ones((1, 1 if net is BUMPS else net.arrays[0].shape[1] - isinstance(net, MLP)))
+    np.testing.assert_array_equal(twin(X), net(X))
+    # The control: NumPy's own copies are writable.
+    copy.deepcopy(net.arrays[0])[0] = 7.0
+
+
+@pytest.mark.parametrize("net", [SHALLOW, DEEP])
+@pytest.mark.parametrize(
+    "scale, target, what",
+    [(1e308, 0, "the gradient of the loss"), (1.0, 1e155, "the loss"), (1e152, 1e153, None)],
+)
+def test_what_overflows_is_laid_to_the_network_and_the_data(net, scale, target, what):
+    steep = net.with_arrays([*net.arrays[:-1], np.full_like(net.arrays[-1], scale)])
+    X = np.full((4, 2), 1e-5)
+    args = (steep, X, np.full(net(X).shape, float(target)), "squared")
+    if what is None:
+        assert np.isfinite(loss_and_gradient(*args)[0])
+        return
+    with pytest.raises(ValueError) as error:
+        loss_and_gradient(*args)
+    assert str(error.value) == (
+        f"{what} overflows at this network and these data. Rescale X, Y or the network's weights."
+    )

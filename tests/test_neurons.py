@@ -211,6 +211,10 @@ def test_names_parameters_and_errors():
         neurons.particle(0)
     with pytest.raises(TypeError, match="bandwidth must be a number > 0; got '1'"):
         neurons.particle("1")
+    for bandwidth in (-1.0, 0.0):
+        with pytest.raises(ValueError, match="bandwidth must be a finite number > 0; got"):
+            neurons.Particle(bandwidth)
+    assert neurons.Particle(np.float32(0.5)).bandwidth == 0.5
     with pytest.raises(ValueError, match=r"Did you mean 'tanh'\?"):
         neurons.ridge("tan")
 

@@ -313,3 +313,22 @@ def test_refusals():
         s2d.mmd_splitting_matrices([[0.0]], [1.0], [[0.0]], 0.0)
     with pytest.raises(ValueError, match="highest must be a finite number > 5"):
         s2d.mmd_regression([[0.0]], 1.0, lowest=5, highest=3)
+
+
+@pytest.mark.parametrize("kind", ["bump", "ridge", "deep"])
+def test_numbers_that_overflow_are_laid_to_the_network_and_the_data(kind):
+    X, Y = np.array([[0.5], [1.0]]), np.zeros((2, 1))
+    net = {
+        "bump": networks.Shallow(np.ones((2, 3)), np.full(2, 1e308), neurons.bump),
+        "ridge": networks.Shallow(np.ones((2, 1)), np.full(2, 1e308), neurons.ridge("tanh")),
+        "deep": networks.MLP([np.ones((2, 2)), np.full((1, 3), 1e308)]),
+    }[kind]
+    mend = r" overflows at this network and these data\. Rescale X, Y or the network's weights\."
+    for function in (s2d.decide, s2d.splitting_matrices):
+        with pytest.raises(ValueError, match="^the gradient of the loss" + mend):
+            function(net, X, Y, "squared")
+    if kind != "bump":
+        # Only the matrix overflows, which has the square of X.
+        tame = net.with_arrays([1e-160 * net.arrays[0], np.ones_like(net.arrays[1])])
+        with pytest.raises(ValueError, match="^a splitting matrix" + mend):
+            s2d.decide(tame, X * 1e160, Y, "squared")

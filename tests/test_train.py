@@ -305,6 +305,7 @@ GOOD = {"steps": 3}
         ({"gtol": 0.1, "batch_size": 2}, ValueError, "gtol needs the full batch"),
         ({"batch_size": 0}, ValueError, "batch_size must be an integer >= 1"),
         ({"batch_size": 41}, ValueError, "batch_size must be an integer >= 1 and <= 40; got 41"),
+        ({"train_weights": "no"}, TypeError, "train_weights must be True or False; got 'no'"),
         ({"rng": "seed"}, TypeError, "rng must be"),
     ],
 )

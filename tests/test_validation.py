@@ -218,6 +218,15 @@ def test_integers():
         assert message_of(as_integer, value, "k").startswith("TypeError: k must be an integer; got")
 
 
+def test_true_and_false():
+    assert validation.as_bool(True, "train_weights") is True
+    assert validation.as_bool(np.False_, "train_weights") is False
+    for value in ("no", 0, 1, None, np.array(True), [True]):
+        assert message_of(validation.as_bool, value, "train_weights") == (
+            f"TypeError: train_weights must be True or False; got {value!r}."
+        )
+
+
 def test_generators_from_everything_the_scientific_python_spec_names():
     draws = [as_rng(seed).random() for seed in (7, np.int64(7), np.random.SeedSequence(7))]
     assert len(set(draws)) == 1
