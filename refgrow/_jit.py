@@ -25,10 +25,11 @@ def jit(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
         Options of `numba.njit`. Unless they say otherwise, division by zero gives inf as in NumPy
         and other Python threads run meanwhile.
 
-    Notes
-    -----
-    Where no cache can be written (a read-only installation without a home directory) every
-    process compiles for itself: some seconds at the first call, the same results.
+    Returns
+    -------
+    callable
+        Where no cache can be written (a read-only installation without a home directory) every
+        process compiles for itself: some seconds at the first call, the same results.
 
     Raises
     ------

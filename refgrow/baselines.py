@@ -41,6 +41,15 @@ def random_split(
     rng : None, int, SeedSequence or Generator
         Pass a Generator when the plan is decided repeatedly, or every growth draws the same.
 
+    Returns
+    -------
+    growth.Plan
+
+    Raises
+    ------
+    ValueError, TypeError
+        For options out of range, and as `s2d.splitting_matrices` does.
+
     Source: S2D, Fig 1 d ("Random Split ... with a random direction").
     """
     rng = validation.as_rng(rng)
@@ -65,7 +74,7 @@ def random_split_along_gradient(
 ) -> growth.Plan:
     """Split distinct random neurons into two equal copies, each along its own splitting gradient.
 
-    Parameters as for `random_split`.
+    Parameters, Returns and Raises as for `random_split`.
 
     Source: S2D, appendices B.2 and B.5 ("split it following its splitting gradient").
     """
@@ -99,6 +108,15 @@ def new_initialisation(
         makes the loss jump in S2D's Fig 8.
     rng : None, int, SeedSequence or Generator
 
+    Returns
+    -------
+    growth.Plan
+
+    Raises
+    ------
+    ValueError, TypeError
+        For another network, draws of another shape, data that do not fit.
+
     Source: S2D, Fig 1 d and appendix B.5 ("New Initialization").
     """
     networks.check(_shallow(network, "new_initialisation"), X, Y, loss)
@@ -121,8 +139,12 @@ def gradient_boosting(
 ) -> growth.Plan:
     """Add the neuron that lowers the loss most while the old ones stay fixed (Frank-Wolfe).
 
-    Parameters as for `greedy_neuron`. For the paper's method, nothing else moves: call
+    Parameters and Raises as for `greedy_neuron`. For the paper's method, nothing else moves: call
     `train.fit_and_grow` with ``steps=0``.
+
+    Returns
+    -------
+    growth.Plan
 
     Source: S2D, Fig 1 d and appendix B.5 ("Gradient Boosting", a.k.a. Frank-Wolfe or herding).
     """
@@ -166,6 +188,13 @@ def greedy_neuron(
     theta : (1, d)
     history : train.History
         Its loss is the loss of the whole network.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For options out of range, and as `new_initialisation` and `train.fit` do.
+
+    Source: S2D, Fig 1 d and appendix B.5; how the minimum is searched for is ours.
     """
     X, Y, loss = networks.check(_shallow(network, "gradient_boosting"), X, Y, loss)
     candidates = validation.as_integer(candidates, "candidates", at_least=1)
@@ -191,6 +220,23 @@ def greedy_neuron(
 
 def scratch(network: Shallow, width: int, *, sample: Sampler, rng: Any = None) -> Shallow:
     """A network of the same family with `width` freshly drawn neurons of outgoing weight one.
+
+    Parameters
+    ----------
+    network : Shallow
+        Gives the family and the number of outputs.
+    width : int
+        >= 1.
+    sample, rng : as for `new_initialisation`
+
+    Returns
+    -------
+    Shallow
+
+    Raises
+    ------
+    ValueError, TypeError
+        For another network, a width below one, draws of another shape.
 
     Source: S2D, Fig 1 d ("Baseline (scratch)").
     """

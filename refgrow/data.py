@@ -15,7 +15,14 @@ SHARE_TOLERANCE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Samples X (n, d_in), targets Y (n, p) or labels (n,), and the network they come from."""
+    """Data, and the network they come from where there is one.
+
+    Attributes
+    ----------
+    X : (n, d_in)
+    Y : (n, p), or labels (n,)
+    teacher : Shallow or None
+    """
 
     X: np.ndarray
     Y: np.ndarray
@@ -48,6 +55,11 @@ def rbf_teacher(
     -------
     Problem
         X (n, 1), Y (n, 1).
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of range.
 
     Source: S2D appendix B.1; S3D section 4.1.
     """
@@ -88,6 +100,11 @@ def gaussian_mixture(
     -------
     (samples, 1)
 
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of range, and shares that do not sum to one.
+
     Source: S2D appendix B.5.
     """
     samples = validation.as_integer(samples, "samples", at_least=1)
@@ -115,6 +132,11 @@ def xor(*, samples: int = 200, deviation: float = 0.15, rng: Any = None) -> Prob
     -------
     Problem
         X (n, 2), labels Y (n,): 1 where the corner's coordinates differ in sign, 0 elsewhere.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of range.
     """
     samples = validation.as_integer(samples, "samples", at_least=1)
     deviation = validation.as_scalar(deviation, "deviation", at_least=0)

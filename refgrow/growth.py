@@ -40,6 +40,11 @@ class Split:
     directions : (k, d)
         Copy i moves by size * directions[i].
 
+    Raises
+    ------
+    ValueError, TypeError
+        For fractions that do not sum to one, and arrays that do not fit each other.
+
     Source: S2D eq 2, S3D eq 1.
     """
 
@@ -82,6 +87,11 @@ class Add:
         The old neurons' outgoing weights (not the bias) are multiplied by it: 1 adds to the
         function, 1 - g with fan-outs of g is the Frank-Wolfe step.
 
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit each other.
+
     Source: S2D, baselines of Fig 1 d and appendix B.5.
     """
 
@@ -114,6 +124,13 @@ class Prune:
     ----------
     layer : int
     neurons : tuple of int
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what is not a tuple of neurons.
+
+    Source: SplitLBI, which keeps the support of Gamma (LBI-Fig-4).
     """
 
     layer: int
@@ -150,6 +167,13 @@ class Plan:
         the coefficient is the change at the plan's own size.
     message : str
         What was decided, for a person.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For edits that are none, and a remainder not above the order.
+
+    Source: S2D Thms 2.2 and 2.4 predict at order 2, TINY Prop 3.2 at order 1.
     """
 
     edits: tuple[Edit, ...]
@@ -197,6 +221,11 @@ def apply(network: Network, plan: Plan, size: float | None = None) -> Network:
     plan : Plan
     size : float, optional
         Overrides the plan's size; at size zero a split leaves the function unchanged.
+
+    Returns
+    -------
+    Shallow or MLP
+        Of the kind given.
 
     Raises
     ------

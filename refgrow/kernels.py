@@ -538,8 +538,13 @@ def gaussian_loss_and_gradient(
 ) -> tuple[float, np.ndarray]:
     """The loss that `gaussian_descent` descends, and its gradient, laid out like the parameters.
 
-    Parameters are those of `gaussian_descent`. Returns the loss and an array of the shape of
-    `parameters`; entries are inf or NaN where the network overflows.
+    Parameters and Raises as for `gaussian_descent`.
+
+    Returns
+    -------
+    loss : float
+    gradient : array of the shape of `parameters`
+        Where the network overflows, entries are inf or NaN.
 
     Source: S2D, appendices B.1 and B.5 (the paper prints the squared loss without the 1/2).
     """

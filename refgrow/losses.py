@@ -70,7 +70,21 @@ class Loss:
 
 
 def get(loss: "str | Loss") -> Loss:
-    """A loss from itself or its name."""
+    """A loss from itself or its name.
+
+    Parameters
+    ----------
+    loss : str or Loss
+
+    Returns
+    -------
+    Loss
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name (the nearest is suggested), and for anything else.
+    """
     if isinstance(loss, Loss):
         return loss
     return _BY_NAME[validation.one_of(loss, "loss", _BY_NAME)]
@@ -86,10 +100,14 @@ def with_offset(loss: "str | Loss", offset: Any) -> Loss:
         The output of the part of the network that does not move, at all samples: this loss cannot
         be trained in minibatches.
 
+    Returns
+    -------
+    Loss
+
     Raises
     ------
-    ValueError
-        Once it is used on an output of another shape.
+    ValueError, TypeError
+        For an unknown loss; and once it is used on an output of another shape.
 
     Source: S2D, gradient boosting (Frank-Wolfe) as the baseline of Fig 1 d.
     """

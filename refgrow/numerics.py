@@ -67,6 +67,15 @@ def central_difference(f: Callable[[np.ndarray], Any], x: Any, step: float = 6e-
     x : array_like, any shape
     step : float
         > 0, absolute.
+
+    Returns
+    -------
+    (*f(x).shape, *x.shape)
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a step that is not positive, or too small to change x.
     """
     step = validation.as_scalar(step, "step", above=0)
     x = validation.as_array(x, "x", None)
@@ -144,6 +153,11 @@ def taylor_slope(
     Slope
         With ``order = nan`` when fewer than four halvings are clean: a remainder that is zero to
         rounding, or still changing its slope, has no order to report.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of range.
     """
     scale = validation.as_scalar(scale, "scale", above=0)
     largest = validation.as_scalar(largest, "largest", above=0)

@@ -41,27 +41,71 @@ class State:
 
 
 class Optimizer(NamedTuple):
-    """An (init, step) pair."""
+    """An (init, step) pair.
+
+    Attributes
+    ----------
+    init : callable
+        ``init(parameters) -> State``
+    step : callable
+        ``step(state, gradient, learning_rate) -> State``
+    """
 
     init: Callable[[Any], State]
     step: Callable[..., State]
 
 
 def init(parameters: Any) -> State:
-    """A state that owns a copy of the parameters (N,), with zero moments."""
+    """A state that owns a copy of the parameters (N,), with zero moments.
+
+    Parameters
+    ----------
+    parameters : (N,)
+
+    Returns
+    -------
+    State
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments that do not fit.
+    """
     x = validation.as_array(parameters, "parameters", ("N",)).copy()
     return State(x, np.zeros_like(x), np.zeros_like(x))
 
 
 def gd_step(state: State, gradient: Any, learning_rate: float) -> State:
-    """x <- x - rate * g."""
+    """x <- x - rate * g.
+
+    Parameters
+    ----------
+    state : State
+        Its arrays change in place.
+    gradient : (N,)
+    learning_rate : float
+        > 0.
+
+    Returns
+    -------
+    State
+        With the same arrays, the counter advanced.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments that do not fit.
+    """
     g, rate = _checked(state, gradient, learning_rate)
     state.parameters[:] -= rate * g
     return replace(state, count=state.count + 1)
 
 
 def momentum_step(state: State, gradient: Any, learning_rate: float, beta: float = 0.9) -> State:
-    """v <- beta v + g, x <- x - rate * v; 0 <= beta < 1."""
+    """v <- beta v + g, x <- x - rate * v.
+
+    Parameters, Returns and Raises as for `gd_step`; 0 <= beta < 1.
+    """
     g, rate = _checked(state, gradient, learning_rate)
     beta = validation.as_scalar(beta, "beta", at_least=0, below=1)
     state.first[:] = beta * state.first + g
@@ -77,7 +121,10 @@ def adam_step(
     beta2: float = 0.999,
     epsilon: float = 1e-8,
 ) -> State:
-    """Adam with bias correction; epsilon > 0 is added to the square root; 0 <= betas < 1."""
+    """Adam with bias correction; epsilon is added to the square root.
+
+    Parameters, Returns and Raises as for `gd_step`; 0 <= beta1, beta2 < 1, epsilon > 0.
+    """
     g, rate = _checked(state, gradient, learning_rate)
     beta1 = validation.as_scalar(beta1, "beta1", at_least=0, below=1)
     beta2 = validation.as_scalar(beta2, "beta2", at_least=0, below=1)
@@ -94,7 +141,10 @@ def adam_step(
 def adagrad_step(
     state: State, gradient: Any, learning_rate: float, epsilon: float = 1e-10
 ) -> State:
-    """s <- s + g^2, x <- x - rate * g / (sqrt(s) + epsilon); epsilon > 0."""
+    """s <- s + g^2, x <- x - rate * g / (sqrt(s) + epsilon).
+
+    Parameters, Returns and Raises as for `gd_step`; epsilon > 0.
+    """
     g, rate = _checked(state, gradient, learning_rate)
     epsilon = validation.as_scalar(epsilon, "epsilon", above=0)
     state.second[:] += g**2
@@ -116,7 +166,21 @@ BY_NAME = {"gd": gd, "momentum": momentum, "adam": adam, "adagrad": adagrad}
 
 
 def get(optimizer: Any) -> Optimizer:
-    """An optimizer from its name, itself, or any (init, step) pair."""
+    """An optimizer from its name, itself, or any (init, step) pair.
+
+    Parameters
+    ----------
+    optimizer : str, Optimizer or pair of callables
+
+    Returns
+    -------
+    Optimizer
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown name (the nearest is suggested), and for anything else.
+    """
     if isinstance(optimizer, str):
         return BY_NAME[validation.one_of(optimizer, "optimizer", BY_NAME)]
     if isinstance(optimizer, tuple) and len(optimizer) == 2 and all(map(callable, optimizer)):

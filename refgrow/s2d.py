@@ -103,6 +103,8 @@ class CurvatureParts:
         S, with the second derivative of the neuron.
     rest : (m, d, d)
         T, with the second derivative of everything behind it. Hessian = S + T.
+
+    Source: S2D Def 2.1 (S2D-Def-2.1).
     """
 
     splitting: np.ndarray
@@ -122,8 +124,14 @@ def curvature_parts(
     as in a Shallow network under a convex loss; in a deeper layer of an MLP it need not be, even
     under a convex loss.
 
-    Parameters as for `splitting_matrices`. The Hessian blocks come from `networks.hessian_product`,
-    column by column: this is for study, not for growing, which needs S alone.
+    The Hessian blocks come from `networks.hessian_product`, column by column: this is for study,
+    not for growing, which needs S alone.
+
+    Parameters and Raises as for `splitting_matrices`.
+
+    Returns
+    -------
+    list of CurvatureParts
 
     Source: S2D Def 2.1 and the displays after it (S2D-Def-2.1, S2D-Rem-2.3).
     """
@@ -155,6 +163,11 @@ def splitting_indices(S: Any) -> tuple[np.ndarray, np.ndarray]:
         An eigenvector of norm one whose first non-negligible entry is positive. With ties any unit
         vector of the eigenspace is as good; which one comes back is LAPACK's choice.
 
+    Raises
+    ------
+    ValueError, TypeError
+        For matrices that are not symmetric or not finite.
+
     Source: S2D Def 2.1.
     """
     S = validation.as_symmetric(S, "S")
@@ -164,7 +177,16 @@ def splitting_indices(S: Any) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class Scheme:
-    """Fractions (m,), directions (m, d) and the gain: the loss changes by (eps^2 / 2) * gain."""
+    """How to split one neuron: the loss changes by (eps^2 / 2) * gain.
+
+    Attributes
+    ----------
+    fractions : (m,)
+    directions : (m, d)
+    gain : float
+
+    Source: S2D Thm 2.3 (S2D-Thm-2.3b).
+    """
 
     fractions: np.ndarray
     directions: np.ndarray
@@ -182,6 +204,15 @@ def best_split(S: Any) -> Scheme:
     ----------
     S : (d, d)
         Symmetric.
+
+    Returns
+    -------
+    Scheme
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a matrix that is not symmetric or not finite.
 
     Source: S2D Thm 2.3 (S2D-Thm-2.3a, S2D-Thm-2.3b).
     """
@@ -211,6 +242,8 @@ class Decomposition:
     remainder : float
         actual - displacement - splitting; O(eps^3), and O(eps^4) when every split is symmetric
         about its mean and the mean is zero.
+
+    Source: S2D Thm 2.2 eq 4, Thm 2.4 (S2D-Thm-2.2, S2D-Thm-2.4).
     """
 
     actual: float
@@ -242,6 +275,10 @@ def decompose(
     splits : sequence of growth.Split
     size : float
         epsilon.
+
+    Returns
+    -------
+    Decomposition
 
     Raises
     ------
@@ -327,6 +364,11 @@ def decide(
         Two copies a neuron, order 2, remainder 4; without edits when no split lowers the loss to
         second order, which is a result and not an error.
 
+    Raises
+    ------
+    ValueError, TypeError
+        For options out of range, and as `splitting_matrices` does.
+
     Source: S2D Algorithm 1 (S2D-Alg-1); the prediction is Thm 2.4 with Thm 2.3 b.
     """
     most = validation.as_integer(most, "most", at_least=1)
@@ -375,6 +417,15 @@ def mmd_squared(theta: Any, weights: Any, points: Any, bandwidth: float) -> floa
     bandwidth : float
         h > 0 of k(a, b) = exp(-|a - b|^2 / (2 h^2)).
 
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit each other, and a bandwidth that is not positive.
+
     Source: S2D eq 17 (S2D-Eq-17), which calls it MMD.
     """
     theta, weights, points, kernel = _check_particles(theta, weights, points, bandwidth)
@@ -384,9 +435,13 @@ def mmd_squared(theta: Any, weights: Any, points: Any, bandwidth: float) -> floa
 
 
 def mmd_gradient(theta: Any, weights: Any, points: Any, bandwidth: float) -> np.ndarray:
-    """The gradient of `mmd_squared` with respect to theta (m, d): w_j G_rho(theta_j).
+    """The gradient of `mmd_squared` with respect to theta: w_j G_rho(theta_j).
 
-    Parameters as for `mmd_squared`.
+    Parameters and Raises as for `mmd_squared`.
+
+    Returns
+    -------
+    (m, d)
 
     Source: S2D appendix B.5 with Thm 2.5.
     """
@@ -403,7 +458,7 @@ def mmd_splitting_matrices(theta: Any, weights: Any, points: Any, bandwidth: flo
     on the first argument only and theta' runs over all particles, theta itself included: its own
     term, -I / h^2 times its weight, is not zero.
 
-    Parameters as for `mmd_squared`.
+    Parameters and Raises as for `mmd_squared`.
 
     Returns
     -------
@@ -429,6 +484,8 @@ class MMDRegression:
     neuron : neurons.Neuron
         The feature map; ``Shallow(theta, weights, neuron)`` is the smoothed compression.
     factor : float
+
+    Source: S2D eq 17 (S2D-Eq-17).
     """
 
     X: np.ndarray
@@ -459,6 +516,11 @@ def mmd_regression(
     Returns
     -------
     MMDRegression
+
+    Raises
+    ------
+    ValueError, TypeError
+        For points that are not on the line, a bandwidth that is not positive, an empty interval.
 
     Source: S2D eq 17 (S2D-Eq-17), with a grid in place of random features.
     """

@@ -57,8 +57,10 @@ def transport(
 
     Raises
     ------
-    ValueError
-        For negative masses or unequal total mass.
+    ValueError, TypeError
+        For negative masses, unequal total mass, and arrays that do not fit each other.
+    RuntimeError
+        Where the linear program is not solved.
 
     Source: S2D eqs 9 and 11 (S2D-Eq-9, S2D-Eq-11). The essential supremum is the least c with
     mass zero on |theta - theta'| > c; the appendix prints >= c.
@@ -74,11 +76,15 @@ def wasserstein(theta: Any, masses: Any, theta2: Any, masses2: Any, p: float) ->
 
     Parameters as for `transport`.
 
+    Returns
+    -------
+    float
+
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         For p < 1, where the printed formula violates the triangle inequality: with p = 1/2, half
-        way from one point to another costs 1/4 and the whole way 1.
+        way from one point to another costs 1/4 and the whole way 1; and as `transport` does.
 
     Source: S2D eq 9 (S2D-Eq-9), which allows every p > 0.
     """
@@ -91,13 +97,28 @@ def wasserstein(theta: Any, masses: Any, theta2: Any, masses2: Any, p: float) ->
 
 
 def moments(theta: Any, theta2: Any, coupling: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (k, d) and covariance (k, d, d) of theta' - theta given theta, under a coupling (k, l).
-
-    Zero where theta has no mass.
+    """How each particle's mass moves under a coupling: mean and covariance of theta' - theta.
 
     |mean|^2 + trace(covariance) is the conditional mean of |theta' - theta|^2, so at most the
     squared essential supremum. It is this bound on the trace that Thm 2.5 b needs; the printed one,
     on the largest eigenvalue of the covariance, would allow d times as much descent.
+
+    Parameters
+    ----------
+    theta, theta2 : (k, d), (l, d)
+    coupling : (k, l)
+        Non-negative.
+
+    Returns
+    -------
+    mean : (k, d)
+    covariance : (k, d, d)
+        Both given theta, and zero where theta has no mass.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit each other, and negative masses.
 
     Source: S2D Lemma A.2 (S2D-Lem-A.2).
     """
@@ -173,6 +194,15 @@ def potential(rho: Shallow, X: Any, Y: Any, loss: "str | losses.Loss") -> Potent
         With one output and positive weights.
     X, Y, loss : as for `s2d.splitting_matrices`
 
+    Returns
+    -------
+    Potential
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a network that is no measure, and data that do not fit.
+
     Source: S2D Thm 2.5.
     """
     X, Y, loss = networks.check(_measure(rho), X, Y, loss)
@@ -191,6 +221,8 @@ class Expansion:
     reach : float
         The essential supremum of |theta' - theta| under the coupling; the remainder is O(reach^2)
         for the first-order expansion and O(reach^3) for the second-order one.
+
+    Source: S2D Thms A.3 and A.4 (S2D-Thm-A.3, S2D-Thm-A.4).
     """
 
     actual: float
@@ -217,6 +249,15 @@ def first_order(
     coupling : (m, l)
         Its row sums are rho's weights; its column sums are the masses of rho'.
 
+    Returns
+    -------
+    Expansion
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a network that is no measure, row sums that are not its weights, data that do not fit.
+
     Source: S2D Thm A.3 eq 12 (S2D-Thm-A.3).
     """
     after, mean, _, reach = _coupled(rho, theta2, coupling)
@@ -231,7 +272,9 @@ def second_order(
     """L[rho'] - L[rho] = displacement + E tr(S_rho Sigma) / 2 + O(reach^3), for any coupling.
 
     The displacement is L[(I + mu)# rho] - L[rho], all particles moved by their conditional means;
-    Sigma is the conditional covariance. Parameters as for `first_order`.
+    Sigma is the conditional covariance.
+
+    Parameters, Returns and Raises as for `first_order`.
 
     Source: S2D Thm A.4 eq 13 (S2D-Thm-A.4).
     """
@@ -253,11 +296,24 @@ def steepest_displacement(
     gains less unless all gradients are equally long. A particle with G = 0 stays where it is,
     though any move of it is as good to first order.
 
+    Parameters
+    ----------
+    rho : Shallow
+        With one output and positive weights.
+    X, Y, loss : as for `s2d.splitting_matrices`
+    size : float
+        > 0: the radius of the ball.
+
     Returns
     -------
     moved : Shallow
     predicted : float
         -size * E |G_rho(theta)|, equal to the least change in the ball up to O(size^2).
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a size that is not positive, and as `potential` does.
 
     Source: S2D Thm 2.5 a (S2D-Thm-2.5a).
     """
@@ -276,6 +332,8 @@ def steepest_splitting(
 
     Where moving the particles still lowers the loss, to first or to second order, the plan is not
     the best move; it is not refused, because it does what it predicts anywhere.
+
+    Parameters and Raises as for `steepest_displacement`.
 
     Returns
     -------
@@ -310,6 +368,8 @@ class BallOptimum:
         ball of parameters found the least value of the potential there.
     nit : int
         Rounds.
+
+    Source: S2D section 2.3.
     """
 
     parents: np.ndarray
@@ -362,6 +422,11 @@ def best_in_ball(
     Returns
     -------
     BallOptimum
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a loss that is not convex, options out of range, and what `potential` refuses.
 
     Source: S2D section 2.3, the definition of Delta* (S2D-Thm-2.5a, S2D-Thm-2.5b).
     """
@@ -577,6 +642,8 @@ class BumpMoments:
     ----------
     theta : (m, 3)
     moments : (m, 5)
+
+    Source: S2D appendix B.1 (S2D-B.1-stationary).
     """
 
     theta: np.ndarray
@@ -610,6 +677,15 @@ def bump_moments(network: Shallow, X: Any, Y: Any, loss: "str | losses.Loss") ->
     network : Shallow of neurons.bump
         Any weights, any number of outputs.
     X, Y, loss : as for `s2d.splitting_matrices`
+
+    Returns
+    -------
+    BumpMoments
+
+    Raises
+    ------
+    ValueError, TypeError
+        For another network, and data that do not fit.
 
     Source: S2D appendix B.1; the question is S2D-B.1-stationary, the proof stands in docs/s2d.md.
     """

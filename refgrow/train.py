@@ -198,6 +198,11 @@ def fit_and_grow(
     -------
     network, History
 
+    Raises
+    ------
+    ValueError, TypeError
+        As `fit` and `growth.apply` do, and for a `decide` that returns anything but a plan.
+
     Source: S2D, Algorithm 1; S3D, Algorithm 1.
     """
     growths = validation.as_integer(growths, "growths", at_least=0)

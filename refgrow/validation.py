@@ -75,7 +75,26 @@ def as_array(
 
 
 def as_symmetric(S: Any, name: str) -> np.ndarray:
-    """A symmetric matrix, or a stack of them: shape (d, d) or (..., d, d)."""
+    """A symmetric matrix, or a stack of them: shape (d, d) or (..., d, d).
+
+    Parameters
+    ----------
+    S : array_like
+        Asymmetric by no more than rounding.
+    name : str
+        The argument's name, for the error.
+
+    Returns
+    -------
+    ndarray, shape (d, d) or (..., d, d)
+
+    Raises
+    ------
+    TypeError
+        As `as_array` does.
+    ValueError
+        For a matrix that is not square, finite and symmetric.
+    """
     array = _real_array(S, name)
     if array.ndim < 2 or array.shape[-1] != array.shape[-2]:
         raise ValueError(f"{name} must have shape (d, d) or (..., d, d); got shape {array.shape}.")
@@ -92,7 +111,26 @@ def as_symmetric(S: Any, name: str) -> np.ndarray:
 
 
 def as_labels(y: Any, name: str, classes: int, n: int) -> np.ndarray:
-    """Integer class labels 0 .. classes - 1, shape (n,)."""
+    """Integer class labels 0 .. classes - 1, shape (n,).
+
+    Parameters
+    ----------
+    y : array_like of int
+    name : str
+    classes, n : int
+        How many classes and samples there are.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+
+    Raises
+    ------
+    TypeError
+        For labels that are not integers; 1.0 is none.
+    ValueError
+        For another shape, and labels out of range.
+    """
     array = _plain_array(y, name)
     if array.dtype.kind not in "iu":
         raise TypeError(
@@ -122,7 +160,25 @@ def as_scalar(
     below: float | None = None,
     at_most: float | None = None,
 ) -> float:
-    """A finite real number within the given bounds."""
+    """A finite real number within the given bounds.
+
+    Parameters
+    ----------
+    value : number
+    name : str
+    above, at_least, below, at_most : float, optional
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError
+        For what is not a real number, booleans included.
+    ValueError
+        For NaN, infinity, and numbers out of bounds.
+    """
     wanted = _bounds(above=above, at_least=at_least, below=below, at_most=at_most)
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
@@ -146,7 +202,25 @@ def as_scalar(
 def as_integer(
     value: Any, name: str, *, at_least: int | None = None, at_most: int | None = None
 ) -> int:
-    """An integer within the given bounds; 3.0 is refused, numpy integers are accepted."""
+    """An integer within the given bounds; 3.0 is refused, numpy integers are accepted.
+
+    Parameters
+    ----------
+    value : int
+    name : str
+    at_least, at_most : int, optional
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError
+        For what is not an integer, booleans included.
+    ValueError
+        For integers out of bounds.
+    """
     wanted = _bounds(at_least=at_least, at_most=at_most)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be an integer{wanted}; got {value!r}.")
@@ -156,7 +230,22 @@ def as_integer(
 
 
 def as_rng(rng: Any) -> np.random.Generator:
-    """A NumPy generator from None, an int, a SeedSequence or a Generator (SPEC 7)."""
+    """A NumPy generator from None, an int, a SeedSequence or a Generator (SPEC 7).
+
+    Parameters
+    ----------
+    rng : None, int, SeedSequence or Generator
+
+    Returns
+    -------
+    numpy.random.Generator
+        The one given, where one is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, and a negative seed.
+    """
     if isinstance(rng, (bool, np.bool_)) or not (
         rng is None
         or isinstance(rng, (int, np.integer, np.random.SeedSequence, np.random.Generator))
@@ -194,7 +283,23 @@ def as_bool(value: Any, name: str) -> bool:
 
 
 def one_of(value: Any, name: str, options: Iterable[str]) -> str:
-    """One of the named options; an unknown name is answered with the nearest."""
+    """One of the named options; an unknown name is answered with the nearest.
+
+    Parameters
+    ----------
+    value : str
+    name : str
+    options : iterable of str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is not a string, and an unknown name.
+    """
     names = sorted(options)
     if isinstance(value, str) and value in names:
         return value
