@@ -8,6 +8,7 @@ source, at the function that the link's text names.
 
 import ast
 import re
+from functools import cache
 from html import escape
 from pathlib import Path
 
@@ -97,6 +98,7 @@ def page_name(path):
     return "source/" + path.relative_to(ROOT).with_suffix("").as_posix()
 
 
+@cache
 def definitions(path):
     """Line numbers by name, of everything defined at the top of a file and of methods."""
     found = {}

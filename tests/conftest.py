@@ -1,6 +1,7 @@
-"""Threads, Hypothesis and the ledger plugin: `--statement ID`, `--write-ledger`, the table."""
+"""Threads, Hypothesis, the ledger plugin (`--statement ID`, `--write-ledger`, the table), fixtures."""
 
 import os
+import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -164,6 +165,23 @@ def evidence(request):
     handed = Evidence()
     yield handed
     request.config.stash[RUN].evidence[request.node.nodeid] = handed.lines()
+
+
+@pytest.fixture
+def scripts(tmp_path, monkeypatch):
+    """An empty folder of figures' scripts; what is imported from it is forgotten afterwards."""
+    from figures.sources import sources
+
+    monkeypatch.setenv("LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("REFGROW_DATA", "")
+    modules, path = set(sys.modules), list(sys.path)
+    (tmp_path / "scripts").mkdir()
+    yield tmp_path / "scripts"
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", None)):
+            del sys.modules[name]
+    sources.cache_clear()
 
 
 @pytest.fixture
