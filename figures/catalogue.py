@@ -61,9 +61,12 @@ def select(scripts: list[Script], wanted: Sequence[str]) -> list[Script]:
     Raises
     ------
     UsageError
-        An id that no script has (the nearest is suggested), or benchmarks together with figures.
+        An id that no script has (the nearest is suggested), `list` together with an id, or
+        benchmarks together with figures.
     """
     words = list(wanted) or ["all"]
+    if "list" in words:
+        raise UsageError("`list` stands alone: `python -m figures list`.")
     chosen = [s for s in scripts if any(_matches(s, word) for word in words)]
     for word in words:
         if word not in ("all", "bench") and not any(_matches(s, word) for s in scripts):

@@ -56,6 +56,8 @@ def test_list_of_the_project_answers_at_once():
         (["wallk-1"], "unknown figure 'wallk-1'. Did you mean 'Walk-1'?"),
         (["Walk-1", "Walk-2"], "unknown figure 'Walk-2'"),
         (["lst"], "Did you mean 'list'?"),
+        (["list", "nope"], "`list` stands alone: `python -m figures list`."),
+        (["Walk-1", "list"], "`list` stands alone"),
         (["Walk-1", "bench_speed"], "benchmarks run alone"),
         (["all", "bench"], "benchmarks run alone"),
         (["--data", "no/such/folder"], "--data no/such/folder is not a folder"),
@@ -154,20 +156,16 @@ def test_full_mode_and_a_statement_as_id(scripts):
     assert record_of(scripts)["settings"]["steps"]["value"] == 40
 
 
-def test_same_bytes_but_for_what_is_measured(scripts):
+def test_same_bytes_but_for_what_is_measured(scripts, capsys):
     """Whatever the folder, the number of processes, and whether cells were kept."""
     write_figure(scripts)
-    at_once = [
-        separate(scripts, "--jobs", jobs, out=out) for out, jobs in (("one", "1"), ("two", "2"))
-    ]
-    for process in at_once:
+    runs = [separate(scripts, "--jobs", "1", out="one"), separate(scripts, "--jobs", "2")]
+    for process in runs:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
-    process = separate(scripts, "--jobs", "2", out="two")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    one, two = (scripts.parent / out / "Walk-1" for out in ("one", "two"))
-    assert "4 of 4 cells kept from before" in errors
+    assert command(scripts, jobs=2) == 0
+    one, two = (scripts.parent / out / "Walk-1" for out in ("one", "out"))
+    assert "4 of 4 cells kept from before" in capsys.readouterr().err
     assert computed(scripts) == 8
     for path in one.iterdir():
         if path.name != "record.json":
