@@ -1,4 +1,4 @@
-"""Threads, Hypothesis, the ledger plugin (`--statement ID`, `--write-ledger`, the table), fixtures."""
+"""Threads, Hypothesis, fixtures; the ledger's `--statement ID`, `--write-ledger` and table."""
 
 import os
 import sys
