@@ -562,15 +562,13 @@ class _Rounding:
 
     def __init__(self, network: "Shallow | MLP", X: Any, Y: Any, loss: "str | losses.Loss") -> None:
         self.network = network
-        X, Y, loss = networks.check(network, X, Y, loss)
-        self.trace = trace = network.forward(X)
-        slope = loss.slope(trace.output, Y) / len(X)
+        self.trace, _, of_slope = networks.backpropagate(network, X, Y, loss)
         if isinstance(network, Shallow):
-            readout, read = network.weights.reshape(len(network.theta), -1).T, trace.states[0]
+            readout, read = network.weights.reshape(len(network.theta), -1).T, self.trace.states[0]
         else:
-            readout, read = network.arrays[-1], trace.inputs[-1]
-        terms = np.abs(read) @ np.abs(readout).T / len(X)
-        of_slope, of_terms = (network.backward(trace, G)[1] for G in (slope, terms))
+            readout, read = network.arrays[-1], self.trace.inputs[-1]
+        terms = np.abs(read) @ np.abs(readout).T / len(read)
+        _, of_terms = network.backward(self.trace, terms)
         self.weights = [np.abs(a) + np.abs(b) for a, b in zip(of_slope, of_terms, strict=True)]
 
     def of_matrix(self, layer: int, j: int) -> float:
