@@ -210,7 +210,7 @@ def rows(statements: Iterable[Statement], outcomes: Mapping[str, list[str]]) -> 
     for s in statements:
         tests = outcomes.get(s.id, [])
         number = f"{len(tests)} test{'s' * (len(tests) != 1)}" if tests else s.untested or s.reason
-        lines.append(f"  {s.id:<22} {s.verdict:<18} {status(tests):<11} {number}".rstrip())
+        lines.append(f"  {s.id:<25} {s.verdict:<18} {status(tests):<11} {number}".rstrip())
     return lines
 
 

@@ -89,7 +89,9 @@ def link_faults(page, text):
 def id_faults(text):
     """Statement ids that are not in the ledger, nor the ids of figures."""
     ids = re.findall(rf"(?<![\w.-])(?:{'|'.join(LEDGER.papers)})-\w[\w.-]*", text)
-    ids = {id.rstrip(".-") for id in ids} - {f"{paper}-ID" for paper in LEDGER.papers}
+    ids = {id.removesuffix(".png").rstrip(".-") for id in ids} - {
+        f"{paper}-ID" for paper in LEDGER.papers
+    }
     return sorted(ids - LEDGER.statements.keys() - SCRIPTS)
 
 
