@@ -60,7 +60,11 @@ def compute(settings: Settings, run: Any) -> dict[str, Any]:
 
 def plot(data: dict[str, Any]) -> Any:
     figure, axes = style.panels(1, 3, size=(style.PAGE, 2.6), sharey=True)
-    labels = {"m": "neurons m", "n": "samples n", "d": "parameters d"}
+    labels = {
+        "m": f"neurons m (n = {BASE['n']}, d = {BASE['d']})",
+        "n": f"samples n (m = {BASE['m']}, d = {BASE['d']})",
+        "d": f"parameters d (m = {BASE['m']}, n = {BASE['n']})",
+    }
     for axis, (name, sizes) in zip(axes, GROWTH.items(), strict=True):
         for way, colour in COLOURS.items():
             taken = np.array([t[way] for t in data["growth"][name]])
@@ -68,7 +72,7 @@ def plot(data: dict[str, Any]) -> Any:
         power = timing.slope(
             np.array(sizes), np.array([t["refgrow"] for t in data["growth"][name]])
         )
-        axis.set(xlabel=labels[name], title=f"refgrow grows as {name}^{power:.1f}")
+        axis.set(xlabel=labels[name], title=f"refgrow grows as ${name}^{{{power:.1f}}}$")
     axes[0].set_ylabel("milliseconds")
     style.legend(figure, axes[0], columns=4)
     return figure

@@ -74,10 +74,10 @@ def claims(data: dict[str, Any]) -> list[Claim]:
     for m, factor in TARGETS.items():
         row = data["by_m"][data["neurons"].index(m)]
         ratio = row["NumPy"] / row["refgrow"]
-        text = f"at least {factor:g} times a NumPy step at {m} neurons, n = 1000"
+        text = f"at least {factor:g} times a NumPy step with {_neurons(m)}, n = 1000"
         judged.append(Claim(ID, text, round(ratio, 2), None, ratio >= factor))
         gap = data["gap"][m]
-        text = f"iterates within 1e-12 of NumPy's after {STEPS} steps at {m} neurons"
+        text = f"iterates within 1e-12 of NumPy's after {STEPS} steps with {_neurons(m)}"
         judged.append(Claim(ID, text, gap, None, gap <= 1e-12))
     text = "a run of S2D from 1 to 8 neurons, 10 000 steps each, within a second"
     judged.append(Claim(ID, text, round(data["whole"], 3), None, data["whole"] <= 1.0))
@@ -106,6 +106,10 @@ def summary(data: dict[str, Any]) -> str:
         lines.append(f"{m:7d} {us:7.2f} us {base:7.2f} us {base / us:6.1f}")
     lines.append(f"S2D from 1 to 8 neurons, 10 000 steps each: {data['whole']:.2f} s")
     return "\n".join(lines)
+
+
+def _neurons(m: int) -> str:
+    return f"{m} neuron" + ("s" if m > 1 else "")
 
 
 def _problem(m: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -101,7 +101,9 @@ class Claim:
 
     def __str__(self) -> str:
         verdict = "reproduced    " if self.reproduced else "NOT reproduced"
-        number = "" if self.number is None else f" [{json.dumps(plain(self.number))}]"
+        # Tables of numbers are for the record; a line has room for one.
+        single = isinstance(self.number, (int, float, str))
+        number = f" [{self.number}]" if single else ""
         share = "" if self.share is None else f" (share {self.share:.2f}"
         share += f" of {self.cases}" if share and self.cases is not None else ""
         share += f", needed {self.needed:.2f}" if share and self.needed is not None else ""

@@ -42,16 +42,18 @@ def plot(data: dict[str, Any]) -> Any:
     left.loglog(ends, 0.5 * data["sizes"][0] ** 2 * ends, color=style.BLACK, linewidth=0.8,
                 label="theory: (size² / 2) |index|")  # fmt: skip
     left.set(
-        xlabel="|splitting index|", ylabel="decrease of the MSE", title="right after the split"
+        xlabel="|splitting index of the MSE|",
+        ylabel="decrease of the MSE",
+        title="right after the split",
     )
     left.legend(loc="upper left")
     scale = data["variance"][0][:, None]
     right.axhline(0, color=style.GREY, linewidth=0.6)
     right.semilogx(lam, data["retrained"][0] / scale, ".", color=style.VERMILION)
     right.set(
-        xlabel="|splitting index|",
+        xlabel="|splitting index of the MSE|",
         ylabel="decrease of MSE / variance",
-        title="after retraining, beyond training without a split",
+        title="after retraining, against no split",
     )
     right.set_yscale("symlog", linthresh=1e-6)
     return figure

@@ -32,16 +32,18 @@ def plot(data: dict[str, Any]) -> Any:
     planes = (style.BLUE, style.ORANGE)
     for axis, kind, title in (
         (axes[0], "angle_immediate", "right after the split"),
-        (axes[1], "angle_retrained", "after retraining, beyond training without a split"),
+        (axes[1], "angle_retrained", "after retraining, against no split"),
     ):
         for target in data[kind][0]:
             for plane, colour in zip(target, planes, strict=True):
-                axis.plot(degrees, plane / np.abs(target).max(), color=colour, alpha=0.5)
+                axis.plot(degrees, plane / np.abs(target).max(), color=colour, alpha=0.5,
+                          marker=".", linewidth=0.8)  # fmt: skip
         axis.axhline(0, color=style.GREY, linewidth=0.6)
         axis.set(xlabel="angle to v_min (degrees)", title=title, xticks=range(0, 181, 45))
-    for target, theory in zip(data["angle_immediate"][0], _theory(data), strict=True):
-        axes[0].plot(degrees, theory.T / np.abs(target).max(), color=style.BLACK, linestyle=":",
-                     linewidth=0.8)  # fmt: skip
+    fine = np.linspace(0, np.pi, 181)
+    for target, theory in zip(data["angle_immediate"][0], _theory(data, fine), strict=True):
+        axes[0].plot(np.degrees(fine), theory.T / np.abs(target).max(), color=style.BLACK,
+                     linestyle=":", linewidth=0.8)  # fmt: skip
     axes[0].set_ylabel("decrease / largest |decrease|")
     axes[0].plot([], [], color=style.BLUE, label="toward the middle eigenvector")
     axes[0].plot([], [], color=style.ORANGE, label="toward the largest one")
@@ -50,10 +52,10 @@ def plot(data: dict[str, Any]) -> Any:
     return figure
 
 
-def _theory(data: dict[str, Any]) -> np.ndarray:
+def _theory(data: dict[str, Any], angles: np.ndarray) -> np.ndarray:
     """-(size^2 / 2)(lam_min cos^2 + lam_k sin^2) in the base setting: (targets, 2, angles)."""
     lam = data["spectrum"][0][:, :, None]
-    along = lam[:, :1] * np.cos(data["angles"]) ** 2 + lam[:, 1:] * np.sin(data["angles"]) ** 2
+    along = lam[:, :1] * np.cos(angles) ** 2 + lam[:, 1:] * np.sin(angles) ** 2
     return -0.5 * data["sizes"][0] ** 2 * along
 
 

@@ -54,9 +54,9 @@ def plot(data: dict[str, Any]) -> Any:
         look = {**style.look(method), "marker": ""}
         left.semilogy(result["steps"] / 1000, result["curve"], **look)
     left.set(
-        xlabel="gradient steps (thousands)",
+        xlabel="steps (thousands)",
         ylabel="MSE / variance",
-        title=f"target {data['target']}",
+        title=f"target of seed {data['target']}",
     )
     rng = np.random.default_rng(0)
     for k, method in enumerate(data["methods"]):

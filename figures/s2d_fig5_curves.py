@@ -54,7 +54,7 @@ def plot(data: dict[str, Any]) -> Any:
         )
         for method, curve in zip(data["methods"], data["curves"], strict=True):
             axis.plot(data["x"], curve[k], **{**style.look(method), "marker": ""})
-        axis.set(xlabel="x", title=f"m = {m} neurons, target {data['seed']}")
+        axis.set(xlabel="x", title=f"{m} neurons, target of seed {data['seed']}")
     axes[0].set_ylabel("f(x)")
     style.legend(figure, axes[0], columns=4)
     return figure

@@ -45,6 +45,8 @@ def plot(data: dict[str, Any]) -> Any:
         (~mixed, style.BLUE, "o", "8 amplitudes of one sign"),
         (mixed, style.VERMILION, "X", "amplitudes of both signs"),
     ):
+        if not kind.any():
+            continue
         axis.loglog(shown[kind], data["final"][0][kind], linestyle="", color=colour, marker=marker,
                     alpha=0.7, label=name)  # fmt: skip
     line = np.array([1e-7, 1.0])

@@ -131,7 +131,8 @@ def xor(*, samples: int = 200, deviation: float = 0.15, rng: Any = None) -> Prob
     Returns
     -------
     Problem
-        X (n, 2), labels Y (n,): 1 where the corner's coordinates differ in sign, 0 elsewhere.
+        X (n, 2), labels Y (n,) for the loss "logistic": 1 where the corner's coordinates differ
+        in sign, 0 elsewhere.
 
     Raises
     ------

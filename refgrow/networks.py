@@ -155,6 +155,15 @@ class MLP:
     ValueError, TypeError
         For matrices that do not chain, are empty or not finite, or an unknown activation.
 
+    Examples
+    --------
+    Random weights for layers of 2 inputs, 8 hidden neurons and 1 output::
+
+        rng = np.random.default_rng(0)
+        sizes = (2, 8, 1)
+        weights = [rng.normal(size=(b, a + 1)) / a**0.5 for a, b in zip(sizes, sizes[1:])]
+        network = MLP(weights, "tanh")
+
     Source: S2D section 2.2.
     """
 

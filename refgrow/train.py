@@ -20,6 +20,8 @@ from refgrow.networks import MLP, Network, Shallow
 
 NOTHING_TO_GROW = 3
 
+FIT_OPTIONS = ("optimizer", "learning_rate", "steps", "gtol", "batch_size", "train_weights")
+
 _MESSAGES = {
     STATIONARY: "The norm of the gradient is at most gtol.",
     STEPS_TAKEN: "All steps were taken.",
@@ -50,7 +52,8 @@ class History:
     fun : float
         The loss at the end.
     success : bool
-        False when the run diverged or gtol was asked for and not reached.
+        False when the run diverged or gtol was asked for and not reached. That nothing was left to
+        grow is a success.
     status : int
         0 stationary, 1 all steps taken, 2 diverged, 3 nothing to grow.
     message : str
@@ -90,6 +93,7 @@ def fit(
     X : (n, d_in)
     Y : (n, p), or labels (n,) for a class loss
     loss : str or losses.Loss
+        ``squared``, ``logistic``, ``softmax_cross_entropy`` or ``exponential``.
     optimizer : str or (init, step)
         ``gd``, ``momentum``, ``adam``, ``adagrad``, or any pair like those in `optimizers`: the
         state that both return has the flat ``parameters``.
@@ -208,6 +212,12 @@ def fit_and_grow(
     growths = validation.as_integer(growths, "growths", at_least=0)
     if not callable(decide):
         raise TypeError(f"decide must be a function such as s2d.decide; got {decide!r}.")
+    unknown = sorted(options.keys() - FIT_OPTIONS)
+    if unknown:
+        raise TypeError(
+            f"fit_and_grow passes {', '.join(FIT_OPTIONS)} on to fit; got {unknown[0]!r}. "
+            "Options of decide are bound with functools.partial(decide, ...)."
+        )
     rng = validation.as_rng(rng)
     phases: list[History] = []
     plans: list[growth.Plan] = []

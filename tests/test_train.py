@@ -330,6 +330,8 @@ def test_data_and_decisions_are_checked():
     with pytest.raises(TypeError, match=r"must return a growth\.Plan"):
         decide = lambda *arguments: None  # noqa: E731
         train.fit_and_grow(network, X, Y, "squared", decide=decide, growths=1, steps=1)
+    with pytest.raises(TypeError, match=r"got 'size'\. Options of decide are bound with"):
+        train.fit_and_grow(network, X, Y, "squared", decide=s2d.decide, size=0.1)
     with pytest.raises(ValueError, match="growths must be an integer >= 0"):
         train.fit_and_grow(network, X, Y, "squared", decide=s2d.decide, growths=-1)
 
