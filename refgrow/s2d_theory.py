@@ -293,8 +293,8 @@ def steepest_displacement(
     """The best first-order move in the ball of radius size: every particle by size along -G / |G|.
 
     Each particle is normalised by its own gradient; a plain gradient step, scaled to fit the ball,
-    gains less unless all gradients are equally long. A particle with G = 0 stays where it is,
-    though any move of it is as good to first order.
+    gains less unless all w_i |G_i| that are not zero are equal. A particle with G = 0 stays where
+    it is, though any move of it is as good to first order.
 
     Parameters
     ----------
@@ -338,10 +338,11 @@ def steepest_splitting(
     Returns
     -------
     growth.Plan
-        It predicts (size^2 / 2) E[min(lam_min(S_rho), 0)] and keeps it up to O(size^4). At a local
-        minimum that is the least change in the ball up to O(size^3); up to O(size^4) if moreover no
-        smallest eigenvalue is 0, the negative ones are simple, and the loss is convex or its
-        Hessian positive definite. With a tie three copies can gain more, at order size^3.
+        It predicts (size^2 / 2) E[min(lam_min(S_rho), 0)] and keeps it up to O(size^4), for neurons
+        with four bounded derivatives. At a local minimum that is the least change in the ball up to
+        O(size^3); up to O(size^4) if moreover no smallest eigenvalue is 0, the negative ones are
+        simple, and the loss is convex or its Hessian positive definite. With a tie three copies can
+        gain more, at order size^3.
 
     Source: S2D Thm 2.5 b (S2D-Thm-2.5b, S2D-Thm-2.5b-order-new).
     """

@@ -170,10 +170,10 @@ def test_alg_1_ties_and_smallest_sizes():
                       "squared").edits == ()  # fmt: skip
 
 
-@pytest.mark.statement("S2D-Alg-1")
+@pytest.mark.statement("S2D-Alg-1b")
 def test_alg_1_unequal_weights(evidence):
     # sigma = theta^3/6, Phi(s) = s: S_rho = theta exactly. Particles at -1 and -2 of weights 0.9
-    # and 0.1: the printed index ranks the second first, the gains are 0.45 and 0.1 eps^2.
+    # and 0.1: S_rho, without the weight, ranks the second first; the gains are 0.45 and 0.1 eps^2.
     cubic = polynomial([0, 0, 0, 1 / 6])
     problem = scalar_problem(cubic, [-1.0, -2.0], weights=[0.9, 0.1])
     [S] = s2d.splitting_matrices(*problem)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import stationary
 from augmented import EXACT, SLOPE
-from by_hand import CONCAVE, LINEAR, Plus, parabola
+from by_hand import CONCAVE, LINEAR, Plus, parabola, polynomial
 from measures import PROBLEMS, local_minimum, loss_at, problem, random_cloud
+from scipy.integrate import quad
 
 from refgrow import growth, losses, networks, neurons, numerics, s2d, s2d_theory
 from refgrow.networks import Shallow
@@ -73,11 +74,22 @@ def test_thm_2_5_a_a_gradient_step_gains_less(evidence):
     assert abs(before - (moved.theta[:, 0] ** 2).mean() / 2 - 0.55 * size) < size**2
     best = s2d_theory.best_in_ball(rho, X, Y, LINEAR, size)
     assert abs(best.change - ((0.99**2 + 0.09**2) / 4 - before)) < 1e-15
+    # What has to be equal for the two to agree are the w_i |G_i|, not the |G_i|: at masses 1/11 and
+    # 10/11 they are, and the plain gradient step is the normalised one.
+    even = Shallow(rho.theta, np.array([1 / 11, 10 / 11]), rho.neuron)
+    moved, _ = s2d_theory.steepest_displacement(even, X, Y, LINEAR, size)
+    _, (gradient, _) = networks.loss_and_gradient(even, X, Y, LINEAR)
+    plain = even.theta - size * gradient / np.abs(gradient).max()
+    assert np.allclose(plain, moved.theta, rtol=0, atol=EXACT)
+    # Equal G = 1 with masses 1/4 and 3/4: the lighter particle goes a third of the way.
+    level = Shallow(np.ones((2, 1)), np.array([0.25, 0.75]), rho.neuron)
+    _, (gradient, _) = networks.loss_and_gradient(level, X, Y, LINEAR)
+    assert np.allclose(gradient[:, 0] / gradient.max(), [1 / 3, 1])
 
 
 @pytest.mark.statement("S2D-Thm-2.5a")
 def test_thm_2_5_a_where_one_gradient_is_zero(evidence):
-    # The printed step is 0/0 there, and "the only distribution" is not the only one.
+    # The printed step is 0/0 there, and any motion of that particle is as good to first order.
     rho = Shallow(np.array([[0.0], [1.0]]), np.array([0.5, 0.5]), neurons.ridge("quadratic"))
     X, Y, size = np.array([[np.sqrt(0.5)]]), np.zeros((1, 1)), 0.01
     moved, predicted = s2d_theory.steepest_displacement(rho, X, Y, LINEAR, size)
@@ -252,21 +264,35 @@ def test_thm_2_5_b_needs_a_minimum_or_a_convex_loss(evidence):
 
 
 @pytest.mark.statement("S2D-Thm-2.5b")
-def test_thm_2_5_b_needs_a_smooth_neuron(evidence):
-    # sigma = max(x + b, 0) - b/2, x uniform on [-1, 1], Phi(s) = 2 (s - max(x, 0))^2 - s, b = 0.
-    # E sigma = (1 + b^2) / 4, G = 0, H = 1/2: a strict local minimum; S = 0 almost everywhere.
-    x = (np.arange(400000) + 0.5) / 200000 - 1
-
+def test_thm_2_5_b_needs_an_exchange_of_expectation_and_derivative(evidence):
+    # With probability 1/2 each: Phi(s) = s and sigma = -(1 + x)^2 t^4 exp(-t^2 x), x > 0 of density
+    # (1 + x)^-2, so that E sigma = -t^2 and sigma'' = 0 at t = 0 for every x; or Phi(s) = 2 s^2 and
+    # sigma = t. L = -sum w_i t_i^2 / 2 + (sum w_i t_i)^2, a polynomial of degree two.
     def L(*copies):
-        s = sum(np.maximum(x + b, 0) - b / 2 for b in copies) / len(copies)
-        return (2 * (s - np.maximum(x, 0)) ** 2 - s).mean()
+        def first(x):
+            return -np.mean([t**4 * np.exp(-(t**2) * x) for t in copies])  # times the density
 
-    moved = {b: (L(b) - L(0)) / b**2 for b in (0.01, -0.01)}
-    split = {b: (L(b, -b) - L(0)) / b**2 for b in (0.1, 0.01)}
-    evidence("change by moving / eps^2", moved[0.01])
-    evidence("change by splitting / eps^2, printed 0", split[0.01])
-    assert all(abs(change - 1 / 4) < 0.01 for change in moved.values())
-    assert all(abs(change + 1 / 4 - b / 6) < 1e-4 for b, change in split.items())
+        return quad(first, 0, np.inf)[0] / 2 + np.mean(copies) ** 2
+
+    for eps in (1.0, 0.5, 0.1):
+        moved, split = L(eps) / eps**2, L(eps, -eps) / eps**2
+        evidence(f"change by moving by {eps}, / eps^2", moved)
+        evidence(f"change by splitting by {eps}, / eps^2, printed 0", split)
+        assert abs(moved - 1 / 2) < 1e-6 and abs(split + 1 / 2) < 1e-6
+        assert abs(L(-eps) / eps**2 - 1 / 2) < 1e-6
+
+
+@pytest.mark.statement("S2D-Thm-2.5b-order-new")
+def test_thm_2_5_b_order_4_needs_a_hessian_that_is_not_negative(evidence):
+    # Phi(s) = s, sigma = -t^2/2 + t^3/6, t = 0: G = 0, S = H = -1, simple and not 0, Phi convex.
+    # The best measure moves everything to -eps, and gains eps^3/6 more than the pair.
+    rho = Shallow(np.zeros((1, 1)), np.ones(1), polynomial([0, 0, -0.5, 1 / 6]))
+    X, Y, size = np.ones((1, 1)), np.zeros((1, 1)), 0.1
+    best = s2d_theory.best_in_ball(rho, X, Y, LINEAR, size)
+    plan = s2d_theory.steepest_splitting(rho, X, Y, LINEAR, size)
+    evidence("best minus predicted, / size^3", (best.change - plan.predicted()) / size**3)
+    assert abs(plan.predicted() + size**2 / 2) < EXACT * size**2
+    assert abs(best.change + size**2 / 2 + size**3 / 6) < 1e-6 * size**3
 
 
 @pytest.mark.statement("S2D-Thm-2.5b")

@@ -29,6 +29,7 @@ from by_hand import MINUS, polynomial, scalar_problem
 from examples import deep_problem, shallow_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import quad
 from stationary import stationary_problem
 
 from refgrow import activations, growth, losses, networks, neurons, s2d
@@ -315,11 +316,39 @@ def test_thm_2_2_next_term_and_wrong_formulas(name, evidence):
     assert not close(full, (mean @ H @ mean + around_theta) / 2)  # u for delta
 
 
+@pytest.mark.statement("S2D-Thm-2.2", "S2D-Thm-2.4")
+def test_thm_2_2_needs_an_exchange_of_expectation_and_derivative(evidence):
+    # sigma = (1 + x)^2 t^4 exp(-t^2 x), x > 0 of density (1 + x)^-2, Phi(s) = s, t = 0: for every x
+    # smooth in t with sigma'' = 0, so S = 0; but E sigma = t^2, so L = sum w_i t_i^2.
+    def sigma(t, x):
+        return (1 + x) ** 2 * t**4 * np.exp(-(t**2) * x)
+
+    for x in (0.0, 1.0, 100.0):
+        evidence.worst("second derivative at 0", abs(oracles.circle(lambda t, x=x: sigma(t, x), 2)))
+        assert abs(oracles.circle(lambda t, x=x: sigma(t, x), 2)) < EXACT * (1 + x) ** 2
+    for eps in (1.0, 0.5, 0.1):
+        change = quad(lambda x, e=eps: (sigma(e, x) + sigma(-e, x)) / 2 / (1 + x) ** 2, 0, np.inf)
+        evidence(f"change under +-{eps}, divided by eps^2", change[0] / eps**2)
+        assert abs(change[0] - eps**2) < FOUND * eps**2
+        # Negative control: where x is bounded the two commute, and the change is of order four.
+        bounded = quad(lambda x, e=eps: sigma(e, x) / (1 + x) ** 2, 0, 2)[0]
+        assert bounded <= 2 * eps**4
+
+
 @pytest.mark.statement("S2D-Thm-2.2")
-def test_thm_2_2_needs_a_smooth_neuron(evidence):
-    # sigma = max(x + b, 0), x uniform on [-1, 1], Phi(s) = -s, b = 0: the loss is -(1 + b)^2 / 4 in
-    # each copy, a polynomial of degree two, so its third derivatives are bounded. sigma'' is zero
-    # but at the kink, so S = 0; yet the copies b = +-eps change the loss by -eps^2 / 4.
+def test_thm_2_2_order_four_needs_a_fourth_derivative(evidence):
+    # sigma = |t|^3.5, Phi(s) = s, t = 0: three bounded derivatives, S = 0, A_3 = 0, pair eps^3.5.
+    found = slope(lambda e: np.mean(np.abs([e, -e]) ** 3.5), 1.0)
+    evidence(slope=found.order)
+    assert abs(found.order - 3.5) <= SLOPE
+
+
+@pytest.mark.statement("S2D-Thm-2.2")
+def test_thm_2_2_and_the_relu(evidence):
+    # The paper itself excludes it (B.3). sigma = max(x + b, 0), x uniform on [-1, 1], Phi(s) = -s,
+    # b = 0: the loss is -(1 + b)^2 / 4 in each copy, a polynomial of degree two, so its third
+    # derivatives are bounded. sigma'' is zero but at the kink, so S = 0; yet the copies b = +-eps
+    # change the loss by -eps^2 / 4.
     def loss(*biases):
         x = np.unique(np.concatenate([[-1, 1], -np.array(biases)]))  # exact for piecewise linear
         s = np.mean([np.maximum(x + b, 0) for b in biases], axis=0)

@@ -53,7 +53,7 @@ TILTED = parabola(1.0)  # x theta + theta^2/2
 
 
 @pytest.mark.statement("S2D-Thm-2.3a")
-def test_thm_2_3a_hence_is_too_much(evidence):
+def test_thm_2_3a_hence_needs_the_paragraph_before(evidence):
     # sigma = theta^2/2, Phi(s) = s, theta = 1: S = 1, and moving without splitting lowers the loss.
     problem = scalar_problem(HALF_SQUARE, [1.0])
     [[S]] = s2d.splitting_matrices(*problem)
@@ -182,7 +182,7 @@ def test_thm_2_3b_on_the_loss(evidence):
     )
     evidence(best_of_random_schemes=best / fall)
     assert fall < 0 and best > fall * (1 + 1e-3)
-    # Negative controls: the print's {delta_1, delta_1} is a move, and lam_min without the half.
+    # Negative controls: two copies on the same side are a move; lam_min without the half.
     v = plan.edits[0].directions[0]
     assert change(problem, [growth.Split(0, 0, [0.5, 0.5], [v, v])], 0.01) > 0
     wrong = slope(lambda e: change(problem, plan.edits, e) - 2 * plan.predicted(e), value)
@@ -332,6 +332,11 @@ def test_rem_2_3_deep(evidence):
         assert first == eps**2 / 2
     evidence(joint_move=loss(eps, -eps))
     assert loss(eps, -eps) == -(eps**2)
+    # The remark speaks of the joint Hessian, and that is [[1, 2], [2, 1]]: not positive definite.
+    cross = (loss(eps, eps) - loss(eps, -eps)) / (2 * eps**2)
+    joint = np.linalg.eigvalsh([[1.0, cross], [cross, 1.0]])
+    evidence(joint_hessian=joint.tolist())
+    assert np.allclose(joint, [-1, 3])
 
 
 @pytest.mark.statement("S2D-Rem-2.3-S")
