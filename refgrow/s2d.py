@@ -18,7 +18,7 @@ The paper's symbols: S is S(theta) of eq 3 with the neuron's outgoing weight ins
 splitting gradient; lam_min the splitting index; `size` is epsilon; `fractions` are the paper's
 weights w_i of the off-springs, not the network's output weights.
 
-Source: Liu, Wu and Wang, Splitting Steepest Descent for Growing Neural Architectures.
+Source: Wu, Wang and Liu, Splitting Steepest Descent for Growing Neural Architectures.
 """
 
 import itertools
@@ -342,9 +342,9 @@ def decide(
     whose index is at most `threshold`, and negative, are split into two equal copies along their
     splitting gradients.
 
-    The index used here has the outgoing weight inside, which makes it comparable between neurons.
-    For particles of unequal weights (appendix B.5), the paper's own index lam_min(S_rho) leaves
-    the weight out and can rank a particle first that gains less.
+    The index has the outgoing weight inside, as in eq 7, which makes it comparable between neurons.
+    Ranking particles of unequal weights by the S_rho that appendix B.5 displays, without the
+    weight, can put one first that gains less.
 
     Parameters
     ----------

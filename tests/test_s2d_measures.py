@@ -443,7 +443,7 @@ def test_thm_a_4(name, d, m, loss, evidence):
         assert abs(value - 2) < SLOPE
 
 
-@pytest.mark.statement("S2D-Thm-A.4-proof")
+@pytest.mark.statement("S2D-Thm-A.4b")
 @pytest.mark.parametrize("size", [0.5, 0.1, 0.01])
 def test_thm_a_4_the_line_of_its_proof(size, evidence):
     # Phi = s, sigma = theta^3 / 6, delta_0 to half at size, half at 3 size: S_rho(0) = 0.
