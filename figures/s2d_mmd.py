@@ -53,11 +53,6 @@ def settings(full: bool) -> Settings:
     }  # fmt: skip
 
 
-def long_phases(grid: list[str]) -> np.ndarray:
-    """Which settings are judged: Algorithm 1 trains "until no further improvement can be made"."""
-    return np.array(["steps" not in GRID[name] for name in grid])
-
-
 PASSED = (
     "samples", "shares", "means", "start", "optimizer", "learning_rate", "particles", "span",
     "drawn", "search", "steps",

@@ -200,7 +200,7 @@ def _from_scratch(
 ) -> Grown:
     """A network of the final size, with as many steps as all phases of growing together."""
     sizes, curve = {}, np.empty(0)
-    for m in sorted({*SHOWN, most}):
+    for m in sorted({m for m in SHOWN if m < most} | {most}):
         fresh = baselines.scratch(start, m, sample=sample, rng=rng)
         budget = {**fit, "steps": m * fit["steps"]}
         sizes[m], history = train.fit(fresh, X, Y, losses.squared, rng=rng, **budget)

@@ -126,6 +126,17 @@ def test_stops_at_the_first_stationary_iterate(pair):
 
 
 @pytest.mark.parametrize("pair", ["gd", custom("gd")], ids=["compiled", "general"])
+def test_a_gtol_of_zero_stops_where_the_gradient_is_exactly_zero(pair):
+    # f = 1 everywhere and r = (-1, 2, -1): every derivative is a sum of small integers.
+    X, Y = np.array([[-1.0], [0.0], [1.0]]), np.array([[2.0], [-1.0], [2.0]])
+    network = networks.Shallow([[0.0, 0.0, 1.0]], [1.0], neurons.bump)
+    _, history = train.fit(network, X, Y, "squared", optimizer=pair, gtol=0.0, steps=5)
+    assert (history.status, history.nit, history.success) == (train.STATIONARY, 0, True)
+    _, free = train.fit(network, X, Y, "squared", optimizer=pair, steps=5)
+    assert (free.status, free.nit) == (train.STEPS_TAKEN, 5)
+
+
+@pytest.mark.parametrize("pair", ["gd", custom("gd")], ids=["compiled", "general"])
 def test_a_diverging_run_ends_with_its_last_finite_state(pair):
     network, X, Y, options = exploding()
     fitted, history = train.fit(network, X, Y, "squared", optimizer=pair, **options)
