@@ -10,7 +10,7 @@ import numpy as np
 from figures import style, timing
 from figures.record import Claim, Setting, Settings
 from refgrow import data as problems
-from refgrow import kernels, networks, neurons, s2d, train
+from refgrow import networks, neurons, s2d, toy_training, train
 
 ID = "bench_rbf"
 STATEMENTS = ()
@@ -121,7 +121,9 @@ def _problem(m: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.nda
 def _measure(m: int, n: int, seconds: float) -> dict[str, float]:
     arguments = _problem(m, n)
     ways: dict[str, timing.Work] = {
-        "refgrow": lambda: kernels.gaussian_descent(*arguments, learning_rate=RATE, steps=STEPS),
+        "refgrow": lambda: toy_training.gaussian_descent(
+            *arguments, learning_rate=RATE, steps=STEPS
+        ),
         "NumPy": lambda: adam_in_numpy(*arguments, RATE, STEPS),
     }
     return {way: t / STEPS for way, t in timing.times(ways, seconds).items()}
@@ -129,7 +131,7 @@ def _measure(m: int, n: int, seconds: float) -> dict[str, float]:
 
 def _gap(m: int) -> float:
     arguments = _problem(m, 1000)
-    ours = kernels.gaussian_descent(*arguments, learning_rate=RATE, steps=STEPS).parameters
+    ours = toy_training.gaussian_descent(*arguments, learning_rate=RATE, steps=STEPS).parameters
     return float(np.abs(ours - adam_in_numpy(*arguments, RATE, STEPS)).max())
 
 

@@ -3,7 +3,8 @@
 The modules in reading order; each imports only what stands above it:
 
 - ``validation``   input is checked and errors are worded here
-- ``kernels``      every compiled loop
+- ``kernels``      the curvature of every neuron of a layer, compiled
+- ``toy_training`` a phase of training on Gaussian neurons, compiled
 - ``numerics``     proof tools: complex step, central differences, Taylor slopes
 - ``activations``  value and first two derivatives
 - ``losses``       value, gradient and curvature with respect to the output
@@ -37,6 +38,7 @@ __all__ = [
     "optimizers",
     "s2d",
     "s2d_theory",
+    "toy_training",
     "train",
     "validation",
 ]

@@ -7,7 +7,7 @@
 returns the state with its counter advanced, so a loop over steps allocates nothing of size N but
 temporaries. Hyperparameters other than the learning rate are bound with `functools.partial`.
 
-The formulas are those of the compiled loop in `kernels`; a test holds the two together.
+The formulas are those of the compiled loop in `toy_training`; a test holds the two together.
 """
 
 from collections.abc import Callable

@@ -4,7 +4,7 @@
 
 `fit` is one loop for every network, loss and optimizer. The toy networks of S2D and S3D, which
 spend their time in exp and in the overhead of calls, go through one compiled loop over the whole
-phase instead (`kernels.gaussian_descent`); a test holds the two to the same iterates.
+phase instead (`toy_training.gaussian_descent`); a test holds the two to the same iterates.
 """
 
 import time
@@ -14,9 +14,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from refgrow import growth, kernels, losses, networks, neurons, optimizers, validation
-from refgrow.kernels import DIVERGED, STATIONARY, STEPS_TAKEN
+from refgrow import growth, losses, networks, neurons, optimizers, toy_training, validation
 from refgrow.networks import MLP, Network, Shallow
+from refgrow.toy_training import DIVERGED, STATIONARY, STEPS_TAKEN
 
 NOTHING_TO_GROW = 3
 
@@ -350,7 +350,7 @@ def _batches(n: int, batch_size: int | None, rng: np.random.Generator) -> Iterat
 
 @dataclass(frozen=True)
 class _CompiledForm:
-    """What `kernels.gaussian_descent` calls a network and an optimizer."""
+    """What `toy_training.gaussian_descent` calls a network and an optimizer."""
 
     family: str
     bandwidth: float
@@ -386,7 +386,7 @@ def _compiled_loop(
     """A whole phase in one compiled loop."""
     problem = (start, weights, X[:, 0], Y[:, 0])
     family: Any = {"family": form.family, "bandwidth": form.bandwidth}
-    descent = kernels.gaussian_descent(
+    descent = toy_training.gaussian_descent(
         *problem,
         **family,
         optimizer=form.optimizer,
@@ -396,7 +396,7 @@ def _compiled_loop(
         gtol=0.0 if gtol is None else max(gtol, np.finfo(float).smallest_subnormal),
     )
     if descent.status == DIVERGED and descent.count == 0:  # at the start, or after one step
-        value, gradient = kernels.gaussian_loss_and_gradient(*problem, **family)
+        value, gradient = toy_training.gaussian_loss_and_gradient(*problem, **family)
         _refuse_start(bool(np.isfinite(value) and np.isfinite(gradient).all()))
     return descent.parameters, descent.losses, descent.status
 

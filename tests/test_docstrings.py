@@ -26,12 +26,13 @@ SECTIONS = ("Parameters", "Attributes", "Returns", "Raises")
 # Modules that serve all papers. Every other one is a chapter, or grows networks as the papers do.
 GENERAL = {
     "__init__", "_jit", "activations", "data", "kernels", "losses", "networks", "neurons",
-    "numerics", "optimizers", "train", "validation",
+    "numerics", "optimizers", "toy_training", "train", "validation",
 }  # fmt: skip
 # What comes from a paper although its module does not.
 FROM_PAPERS = {
     "activations.sharp_softplus", "data.gaussian_mixture", "data.rbf_teacher",
-    "kernels.gaussian_descent", "kernels.gaussian_loss_and_gradient", "kernels.weighted_grams",
+    "kernels.weighted_grams", "toy_training.gaussian_descent",
+    "toy_training.gaussian_loss_and_gradient",
     "losses.with_offset", "networks.MLP", "networks.Shallow", "networks.hessian_product",
     "neurons.Particle", "neurons.particle", "neurons.ridge", "train.fit", "train.fit_and_grow",
 }  # fmt: skip

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import pytest
 
-from refgrow import _jit, kernels
+from refgrow import _jit, kernels, toy_training
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)
 
@@ -24,9 +24,12 @@ def test_plain_fastmath_is_refused():
         _jit.jit(lambda x: x, fastmath=True)
 
 
-@pytest.mark.parametrize("name", ["_products", "_sweep", "_descend"])
-def test_compiled_functions_keep_the_plain_one_and_travel_to_processes(name):
-    compiled, plain = getattr(kernels, name), getattr(kernels, f"{name}_py")
+@pytest.mark.parametrize(
+    "module, name",
+    [(kernels, "_products"), (toy_training, "_sweep"), (toy_training, "_descend")],
+)
+def test_compiled_functions_keep_the_plain_one_and_travel_to_processes(module, name):
+    compiled, plain = getattr(module, name), getattr(module, f"{name}_py")
     copy = pickle.loads(pickle.dumps(compiled))
     if INTERPRETED:
         assert compiled is plain is copy

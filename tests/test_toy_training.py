@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refgrow import kernels
+from refgrow import toy_training
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)
 
@@ -30,14 +30,14 @@ BANDWIDTH = 0.7
 def exp2_of_minus_square(v):
     """2^(-v^2) as the training loop computes it: the neurons' values it leaves behind."""
     out = np.empty(v.size)
-    lines, work = np.zeros((1, 6)), np.zeros((2, kernels._BLOCK))
+    lines, work = np.zeros((1, 6)), np.zeros((2, toy_training._BLOCK))
     lines[0, 0] = 1.0
     with np.errstate(all="ignore"):
-        for start in range(0, v.size, kernels._BLOCK):
-            part = v[start : start + kernels._BLOCK]
+        for start in range(0, v.size, toy_training._BLOCK):
+            part = v[start : start + toy_training._BLOCK]
             samples = np.zeros((3, part.size))
             samples[0] = part
-            kernels._sweep(samples, lines, work)
+            toy_training._sweep(samples, lines, work)
             out[start : start + part.size] = work[0, : part.size]
     return out
 
@@ -58,7 +58,7 @@ def exp2_arguments(count):
 
 def test_exp2_is_accurate_to_one_ulp():
     z = exp2_arguments(600 if INTERPRETED else 100_000)
-    values = np.array([kernels._exp2(x) for x in z])
+    values = np.array([toy_training._exp2(x) for x in z])
     assert_ulps(values, np.exp2(z.astype(np.longdouble)))
 
 
@@ -83,10 +83,10 @@ def test_exp2_at_the_ends_of_its_range():
     }
     with np.errstate(invalid="ignore"):
         for z, value in cases.items():
-            assert kernels._exp2(np.float64(z)) == value
-        assert np.isnan(kernels._exp2(np.float64("nan")))
+            assert toy_training._exp2(np.float64(z)) == value
+        assert np.isnan(toy_training._exp2(np.float64("nan")))
     powers = np.arange(-1022.0, 1.0)
-    np.testing.assert_array_equal([kernels._exp2(z) for z in powers], np.exp2(powers))
+    np.testing.assert_array_equal([toy_training._exp2(z) for z in powers], np.exp2(powers))
 
 
 def test_exp2_in_the_training_loop_underflows_and_keeps_nan():
@@ -166,7 +166,7 @@ def assert_loss_and_gradient(function, arguments, family):
 )
 def test_loss_and_gradient_agree_with_the_twin(family, trained, m, n, seed):
     arguments = problem(family, trained, m, n, seed)
-    assert_loss_and_gradient(kernels.gaussian_loss_and_gradient, arguments, family)
+    assert_loss_and_gradient(toy_training.gaussian_loss_and_gradient, arguments, family)
 
 
 @pytest.mark.compiled
@@ -174,7 +174,7 @@ def test_loss_and_gradient_agree_with_the_twin(family, trained, m, n, seed):
 @pytest.mark.parametrize("n", [31, 32, 33, 511, 512, 513, 1000, 1500])
 def test_loss_and_gradient_at_the_edges_of_blocks(family, n):
     arguments = problem(family, True, 4, n)
-    assert_loss_and_gradient(kernels.gaussian_loss_and_gradient, arguments, family)
+    assert_loss_and_gradient(toy_training.gaussian_loss_and_gradient, arguments, family)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -184,14 +184,14 @@ def test_gradient_is_the_derivative_of_the_loss(family, trained):
     parameters, weights, x, y = problem(family, trained)
 
     def loss(p):
-        return kernels.gaussian_loss_and_gradient(
+        return toy_training.gaussian_loss_and_gradient(
             p, weights, x, y, family=family, bandwidth=BANDWIDTH
         )[0]
 
     step = 1e-5
     units = step * np.eye(parameters.size)
     slopes = [(loss(parameters + e) - loss(parameters - e)) / (2 * step) for e in units]
-    gradient = kernels.gaussian_loss_and_gradient(
+    gradient = toy_training.gaussian_loss_and_gradient(
         parameters, weights, x, y, family=family, bandwidth=BANDWIDTH
     )[1]
     np.testing.assert_allclose(gradient, slopes, rtol=0, atol=1e-8)
@@ -200,7 +200,7 @@ def test_gradient_is_the_derivative_of_the_loss(family, trained):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_wrong_gradients_are_noticed(family):
     arguments = problem(family, True)
-    right = kernels.gaussian_loss_and_gradient
+    right = toy_training.gaussian_loss_and_gradient
 
     def wrong(change):
         return lambda *args, **options: change(*right(*args, **options))
@@ -218,7 +218,7 @@ def test_wrong_gradients_are_noticed(family):
 
 
 def test_overflow_of_the_network_is_seen_in_the_loss():
-    loss, gradient = kernels.gaussian_loss_and_gradient([0, 0, 1e200], [1.0], [0.0], [0.0])
+    loss, gradient = toy_training.gaussian_loss_and_gradient([0, 0, 1e200], [1.0], [0.0], [0.0])
     assert loss == np.inf and gradient.shape == (3,)
 
 
@@ -257,7 +257,7 @@ def descend(arguments, family, optimizer, steps, **options):
         "learning_rate": RATES.get(optimizer),
         "steps": steps,
     }
-    return kernels.gaussian_descent(*arguments, **(settings | options))
+    return toy_training.gaussian_descent(*arguments, **(settings | options))
 
 
 def assert_descent(result, expected):
@@ -273,7 +273,7 @@ def test_descent_agrees_with_the_twin(family, optimizer, trained):
     arguments = problem(family, trained)
     result = descend(arguments, family, optimizer, 12)
     assert_descent(result, naive_descent(arguments, family, optimizer, 12))
-    assert result.status == kernels.STEPS_TAKEN
+    assert result.status == toy_training.STEPS_TAKEN
     assert result.count == 12 and result.losses.shape == (13,)
     assert result.losses[-1] < result.losses[0]
 
@@ -321,9 +321,9 @@ def test_no_steps_evaluate_the_loss_only():
     arguments = problem("bump", False)
     result = descend(arguments, "bump", "adam", 0)
     np.testing.assert_array_equal(result.parameters, arguments[0])
-    loss = kernels.gaussian_loss_and_gradient(*arguments)[0]
+    loss = toy_training.gaussian_loss_and_gradient(*arguments)[0]
     np.testing.assert_array_equal(result.losses, [loss])
-    assert result.status == kernels.STEPS_TAKEN and result.count == 0
+    assert result.status == toy_training.STEPS_TAKEN and result.count == 0
 
 
 def test_descent_stops_where_the_gradient_is_small():
@@ -338,19 +338,19 @@ def test_descent_stops_where_the_gradient_is_small():
     first = int(np.argmax(np.array(norms) <= gtol))
     assert 0 < first < 40  # otherwise the test shows nothing
     result = descend(arguments, "bump", "gd", 40, gtol=gtol)
-    assert result.status == kernels.STATIONARY
+    assert result.status == toy_training.STATIONARY
     assert result.count == first
     np.testing.assert_array_equal(result.losses, free.losses[: first + 1])
     # At the last iterate it counts as well, and one step earlier it does not.
-    assert descend(arguments, "bump", "gd", first, gtol=gtol).status == kernels.STATIONARY
-    assert descend(arguments, "bump", "gd", first - 1, gtol=gtol).status == kernels.STEPS_TAKEN
+    assert descend(arguments, "bump", "gd", first, gtol=gtol).status == toy_training.STATIONARY
+    assert descend(arguments, "bump", "gd", first - 1, gtol=gtol).status == toy_training.STEPS_TAKEN
 
 
 def test_a_stationary_start_stops_at_once_only_when_asked_to():
     arguments = ([1.0, 0.0, 0.0], [0.0], [0.5, 1.0], [0.0, 0.0])  # output and weight are zero
-    assert descend(arguments, "bump", "adam", 5).status == kernels.STEPS_TAKEN
+    assert descend(arguments, "bump", "adam", 5).status == toy_training.STEPS_TAKEN
     result = descend(arguments, "bump", "adam", 5, gtol=1e-12)
-    assert result.status == kernels.STATIONARY and result.count == 0
+    assert result.status == toy_training.STATIONARY and result.count == 0
     assert result.losses.shape == (1,)
 
 
@@ -367,11 +367,11 @@ def test_divergence_is_a_status_and_keeps_the_last_finite_state(family, optimize
     arguments = diverging(family)
     options = {"learning_rate": 1e20}
     result = descend(arguments, family, optimizer, 50, **options)
-    assert result.status == kernels.DIVERGED
+    assert result.status == toy_training.DIVERGED
     assert 0 < result.count < 50 and result.losses.shape == (result.count + 1,)
     for value in (result.parameters, result.first, result.second, result.losses):
         assert np.isfinite(value).all()
-    loss, gradient = kernels.gaussian_loss_and_gradient(
+    loss, gradient = toy_training.gaussian_loss_and_gradient(
         result.parameters, *arguments[1:], family=family, bandwidth=BANDWIDTH
     )
     assert loss == result.losses[-1] and np.isfinite(gradient).all()
@@ -379,22 +379,22 @@ def test_divergence_is_a_status_and_keeps_the_last_finite_state(family, optimize
     short = descend(arguments, family, optimizer, result.count, **options)
     np.testing.assert_array_equal(short.parameters, result.parameters)
     np.testing.assert_array_equal(short.first, result.first)
-    assert short.status == kernels.STEPS_TAKEN
+    assert short.status == toy_training.STEPS_TAKEN
     longer = descend(arguments, family, optimizer, result.count + 1, **options)
-    assert longer.status == kernels.DIVERGED and longer.count == result.count
+    assert longer.status == toy_training.DIVERGED and longer.count == result.count
 
 
 def test_divergence_is_noticed_at_the_first_iterate_that_overflows():
     # x <- x - 3 x: after k steps x = (-2)^k and the loss 2^(2 k - 1), an overflow at k = 513.
     result = descend(([0.0, 0.0, 1.0], [1.0], [0.0], [0.0]), "bump", "gd", 600, learning_rate=3.0)
-    assert result.status == kernels.DIVERGED
+    assert result.status == toy_training.DIVERGED
     assert result.losses.size == result.count + 1 == 513
     assert result.parameters[2] == 2.0**512
 
 
 def test_a_start_that_is_not_finite_diverges_without_a_step():
     result = descend(([0.0, 0.0, 1e200], [1.0], [0.0], [0.0]), "bump", "adam", 7)
-    assert result.status == kernels.DIVERGED and result.count == 0
+    assert result.status == toy_training.DIVERGED and result.count == 0
     np.testing.assert_array_equal(result.parameters, [0.0, 0.0, 1e200])
     np.testing.assert_array_equal(result.losses, [np.inf])
 
@@ -457,7 +457,7 @@ def test_descent_refuses_wrong_input(change, error, message):
         "steps": 2,
     }
     with pytest.raises(error, match=message):
-        kernels.gaussian_descent(**(arguments | change))
+        toy_training.gaussian_descent(**(arguments | change))
 
 
 @pytest.mark.compiled
