@@ -43,7 +43,16 @@ class Neuron(Protocol):
 
 
 @dataclass(frozen=True)
-class _Ridge:
+class Ridge:
+    """The family that `ridge` makes; `s2d` knows it by its class.
+
+    Parameters
+    ----------
+    activation : activations.Activation
+
+    Source: S2D eq 5, S3D eq 13.
+    """
+
     activation: activations.Activation
 
     @property
@@ -240,7 +249,7 @@ def ridge(activation: "str | activations.Activation") -> Neuron:
 
     Source: S2D Def 2.1 with S3D eq 13.
     """
-    return _Ridge(activations.get(activation))
+    return Ridge(activations.get(activation))
 
 
 def particle(bandwidth: float) -> Neuron:

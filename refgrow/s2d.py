@@ -21,10 +21,9 @@ weights w_i of the off-springs, not the network's output weights.
 Source: Wu, Wang and Liu, Splitting Steepest Descent for Growing Neural Architectures.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -38,6 +37,10 @@ NEGLIGIBLE = 1e-8
 # An index is negative below this share of the largest entry of S, for each of its d rows: the sum
 # over samples that makes S loses a few digits, and its eigenvalues about d roundings.
 ROUNDING = 100 * np.finfo(float).eps
+
+# Relative residual of the eigenpairs of large matrices: an eigenvalue errs by its square, unless
+# others are as close.
+EIGENPAIR_TOLERANCE = 1e-10
 
 
 # Section 2.1: one neuron ----------------------------------------------------------------------
@@ -74,23 +77,7 @@ def splitting_matrices(
     Source: S2D Def 2.1 eq 3 (S2D-Def-2.1), eqs 5 and 7 (S2D-Eq-5, S2D-Thm-2.4). The particle
     matrix S_rho of Thm 2.5 and appendix B.5 leaves the outgoing weight out: S_rho = S_j / w_j.
     """
-    X, Y, loss = networks.check(network, X, Y, loss)
-    networks.require_second_derivative(network, "a splitting matrix")
-    trace, _, sensitivities = networks.backpropagate(network, X, Y, loss)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if isinstance(network, Shallow):
-            S = [network.neuron.hessian(network.theta, X, sensitivities[0].T)]
-        else:
-            # Layer by layer: Hess_theta sigma(theta . h) = sigma''(theta . h) h h^T.
-            second = cast(Any, activations.get(network.activation).second)
-            S = [
-                kernels.weighted_grams((sensitivity * second(Z)).T, H)
-                for sensitivity, Z, H in zip(
-                    sensitivities, trace.states, trace.inputs, strict=False
-                )
-            ]
-    networks.refuse_overflow(S, "a splitting matrix")
-    return S
+    return [layer.matrices() for layer in _layers(network, X, Y, loss)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +159,50 @@ def splitting_indices(S: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     S = validation.as_symmetric(S, "S")
     values, vectors = np.linalg.eigh(S)
-    return values[..., 0], _signed(vectors[..., 0])
+    return values[..., 0], signed(vectors[..., 0])
+
+
+class Extremes(NamedTuple):
+    """The extreme eigenpairs of a layer's splitting matrices.
+
+    Attributes
+    ----------
+    lam_min, lam_max : (m,)
+        Zero where they cannot be told from zero by the rounding of what the matrix was summed from.
+    v_min, v_max : (m, d)
+        Of norm one, the first non-negligible entry positive.
+
+    Source: S2D Def 2.1 for the smallest, S3D Thm 2.1 for the largest.
+    """
+
+    lam_min: np.ndarray
+    v_min: np.ndarray
+    lam_max: np.ndarray
+    v_max: np.ndarray
+
+
+def extremes(network: "Shallow | MLP", X: Any, Y: Any, loss: "str | losses.Loss") -> list[Extremes]:
+    """How much any split of each neuron can gain: both ends of every splitting matrix's spectrum.
+
+    What `decide` needs of the splitting matrices. Where a neuron sees its input through one inner
+    product, the matrices are not formed if that is slower (`kernels.extreme_eigenpairs`).
+
+    Parameters and Raises as for `splitting_matrices`.
+
+    Returns
+    -------
+    list of Extremes
+        One a hidden layer.
+
+    Source: S2D Alg 1, S3D Alg 1 (S2D-Alg-1, S3D-Alg-1).
+    """
+    found = []
+    for layer in _layers(network, X, Y, loss):
+        low, v_low, high, v_high = layer.extremes()
+        rounding = layer.rounding()
+        low, high = (np.where(np.abs(lam) > rounding, lam, 0.0) for lam in (low, high))
+        found.append(Extremes(low, v_low, high, v_high))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -374,19 +404,15 @@ def decide(
     most = validation.as_integer(most, "most", at_least=1)
     threshold = validation.as_scalar(threshold, "threshold", at_most=0)
     size = validation.as_scalar(size, "size", above=0)
-    candidates = []
-    for layer, S in enumerate(splitting_matrices(network, X, Y, loss)):
-        lam_min, v_min = splitting_indices(S)
-        candidates += [
-            (float(lam_min[j]), layer, j, v_min[j])
-            for j in range(len(S))
-            if lam_min[j] <= threshold and _negative(S[j], lam_min[j])
-        ]
+    found = extremes(network, X, Y, loss)
     # Sorted by index; ties go to the earlier layer and the earlier neuron.
-    candidates.sort(key=lambda c: c[:3])
-    rounding = _Rounding(network, X, Y, loss)
-    real = (c for c in candidates if -c[0] > rounding.of_matrix(c[1], c[2]))
-    chosen = list(itertools.islice(real, most))
+    candidates = sorted(
+        (float(lam), layer, j)
+        for layer, pairs in enumerate(found)
+        for j, lam in enumerate(pairs.lam_min)
+        if lam < 0 and lam <= threshold
+    )
+    chosen = [(lam, layer, j, found[layer].v_min[j]) for lam, layer, j in candidates[:most]]
     splits = tuple(
         growth.Split(layer, j, np.array([0.5, 0.5]), np.array([v, -v])) for _, layer, j, v in chosen
     )
@@ -540,8 +566,19 @@ def mmd_regression(
 # Small helpers --------------------------------------------------------------------------------
 
 
-def _signed(vectors: np.ndarray) -> np.ndarray:
-    """Unit vectors (..., d) with their first non-negligible entry positive."""
+def signed(vectors: np.ndarray) -> np.ndarray:
+    """One of v and -v: the one whose first non-negligible entry is positive.
+
+    Parameters
+    ----------
+    vectors : (..., d)
+
+    Returns
+    -------
+    (..., d)
+
+    Source: S2D Def 2.1 leaves the sign of an eigenvector open.
+    """
     size = np.abs(vectors)
     first = np.argmax(size > NEGLIGIBLE * size.max(axis=-1, keepdims=True), axis=-1)
     lead = np.take_along_axis(vectors, first[..., None], axis=-1)
@@ -553,36 +590,78 @@ def _negative(S: np.ndarray, lam_min: float) -> bool:
     return bool(lam_min < -len(S) * ROUNDING * np.abs(S).max())
 
 
-class _Rounding:
-    """How large the entries of a splitting matrix can be by rounding alone.
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """A hidden layer's splitting matrices, formed only when asked for.
 
-    A sensitivity c errs by eps |c| and by what the loss's slope errs, eps times the terms that were
-    summed to the output; a splitting matrix errs by the same sum as itself over absolute values.
+    `sensitivity` is Phi_j' / n and `weight` how much it can err by rounding, in units of it: its
+    size, and that of the terms that were summed to the slope of the loss. A splitting matrix errs
+    by the same sum as itself over absolute values.
     """
 
-    def __init__(self, network: "Shallow | MLP", X: Any, Y: Any, loss: "str | losses.Loss") -> None:
-        self.network = network
-        self.trace, _, of_slope = networks.backpropagate(network, X, Y, loss)
-        if isinstance(network, Shallow):
-            readout, read = network.weights.reshape(len(network.theta), -1).T, self.trace.states[0]
-        else:
-            readout, read = network.arrays[-1], self.trace.inputs[-1]
-        terms = np.abs(read) @ np.abs(readout).T / len(read)
-        _, of_terms = network.backward(self.trace, terms)
-        self.weights = [np.abs(a) + np.abs(b) for a, b in zip(of_slope, of_terms, strict=True)]
+    network: "Shallow | MLP"
+    states: np.ndarray  # (n, m)
+    inputs: np.ndarray  # (n, d)
+    sensitivity: np.ndarray  # (n, m)
+    weight: np.ndarray  # (n, m)
 
-    def of_matrix(self, layer: int, j: int) -> float:
-        """A bound on the rounding of one neuron's matrix, on the safe side."""
-        c, network, trace = self.weights[layer][:, [j]].T, self.network, self.trace
-        if isinstance(network, Shallow):
-            summed = network.neuron.hessian(network.theta[[j]], trace.inputs[0], c)
+    @property
+    def bend(self) -> np.ndarray | None:
+        """sigma'' (n, m) of neurons sigma(theta . h), whose Hessian is sigma'' h h^T."""
+        if isinstance(self.network, MLP):
+            activation = activations.get(self.network.activation)
+            Z = self.states
+        elif isinstance(self.network.neuron, neurons.Ridge):
+            activation = self.network.neuron.activation
+            Z = self.inputs @ self.network.theta.T
         else:
-            second = activations.second_derivative(
-                activations.get(network.activation), "a splitting matrix"
-            )
-            bent = np.abs(second(trace.states[layer][:, [j]].T))
-            summed = kernels.weighted_grams(c * bent, trace.inputs[layer])
-        return float(summed.shape[1] * ROUNDING * np.abs(summed).max())
+            return None
+        return activations.second_derivative(activation, "a splitting matrix")(Z)
+
+    def matrices(self) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            bend = self.bend
+            if bend is None:
+                shallow = cast(Shallow, self.network)
+                S = shallow.neuron.hessian(shallow.theta, self.inputs, self.sensitivity.T)
+            else:
+                weights = (self.sensitivity * bend).T
+                networks.refuse_overflow([weights], "a splitting matrix")
+                S = kernels.weighted_grams(weights, self.inputs)
+        networks.refuse_overflow([S], "a splitting matrix")
+        return S
+
+    def extremes(self) -> Extremes:
+        values, vectors = np.linalg.eigh(self.matrices())
+        v_low, v_high = signed(vectors[:, :, 0]), signed(vectors[:, :, -1])
+        return Extremes(values[:, 0], v_low, values[:, -1], v_high)
+
+    def rounding(self) -> np.ndarray:
+        """How large each neuron's eigenvalues can be by rounding alone, on the safe side: (m,)."""
+        bend = self.bend
+        d = self.inputs.shape[1]
+        if bend is None:
+            shallow = cast(Shallow, self.network)
+            summed = np.abs(shallow.neuron.hessian(shallow.theta, self.inputs, self.weight.T))
+            return shallow.theta.shape[1] * ROUNDING * summed.max(axis=(1, 2))
+        # A sum of h h^T with positive weights has its largest entry on the diagonal.
+        return d * ROUNDING * ((self.weight * np.abs(bend)).T @ self.inputs**2).max(axis=1)
+
+
+def _layers(network: "Shallow | MLP", X: Any, Y: Any, loss: "str | losses.Loss") -> list[_Layer]:
+    X, Y, loss = networks.check(network, X, Y, loss)
+    networks.require_second_derivative(network, "a splitting matrix")
+    trace, _, of_slope = networks.backpropagate(network, X, Y, loss)
+    if isinstance(network, Shallow):
+        readout, read = network.weights.reshape(len(network.theta), -1).T, trace.states[0]
+    else:
+        readout, read = network.arrays[-1], trace.inputs[-1]
+    terms = np.abs(read) @ np.abs(readout).T / len(read)
+    _, of_terms = network.backward(trace, terms)
+    return [
+        _Layer(network, Z, H, slope, np.abs(slope) + np.abs(term))
+        for Z, H, slope, term in zip(trace.states, trace.inputs, of_slope, of_terms, strict=False)
+    ]
 
 
 def _check_particles(
