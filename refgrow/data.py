@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -61,7 +61,7 @@ def rbf_teacher(
     ValueError, TypeError
         For arguments out of range.
 
-    Source: S2D appendix B.1; S3D section 4.1.
+    Source: S2D appendix B.1.
     """
     samples = validation.as_integer(samples, "samples", at_least=1)
     teachers = validation.as_integer(teachers, "teachers", at_least=1)
@@ -71,6 +71,38 @@ def rbf_teacher(
     theta = rng.normal(scale=deviation, size=(teachers, 3))
     X = rng.uniform(-half_width, half_width, size=(samples, 1))
     teacher = Shallow(theta, np.ones(teachers), neurons.bump)
+    return Problem(X, teacher(X), teacher)
+
+
+def ridge_teacher(
+    *,
+    samples: int = 1000,
+    teachers: int = 15,
+    deviation: float = 3.0**0.5,
+    half_width: float = 5.0,
+    rng: Any = None,
+) -> Problem:
+    """S3D's toy regression: the targets of `rbf_teacher`, by neurons that have two parameters.
+
+    f(x) = sum_i w_i exp(-(theta_i1 x + theta_i2)^2 / 2) with w_i and theta_i from N(0, 3): what is
+    the amplitude theta_i3 of a bump in S2D is here the output weight. The same `rng` draws the same
+    inputs and targets as there.
+
+    Parameters and Raises as for `rbf_teacher`.
+
+    Returns
+    -------
+    Problem
+        X (n, 2), its second column ones, as ``neurons.ridge("gaussian")`` needs it; Y (n, 1).
+
+    Source: S3D section 4.1, eq 14 (S3D-Eq-14).
+    """
+    bumps = rbf_teacher(
+        samples=samples, teachers=teachers, deviation=deviation, half_width=half_width, rng=rng
+    )
+    theta = cast(Shallow, bumps.teacher).theta
+    teacher = Shallow(theta[:, :2], theta[:, 2], neurons.ridge("gaussian"))
+    X = np.column_stack([bumps.X, np.ones(len(bumps.X))])
     return Problem(X, teacher(X), teacher)
 
 

@@ -17,9 +17,9 @@ import numpy as np
 from refgrow import validation
 from refgrow._jit import jit
 
-BUMP, PARTICLE = 0, 1
-_FAMILIES = {"bump": BUMP, "particle": PARTICLE}
-_NEURON_PARAMETERS = {"bump": 3, "particle": 1}
+BUMP, PARTICLE, RIDGE = 0, 1, 2
+_FAMILIES = {"bump": BUMP, "particle": PARTICLE, "ridge": RIDGE}
+_NEURON_PARAMETERS = {"bump": 3, "particle": 1, "ridge": 2}
 
 GD, MOMENTUM, ADAM, ADAGRAD = 0, 1, 2, 3
 _OPTIMIZERS = {"gd": GD, "momentum": MOMENTUM, "adam": ADAM, "adagrad": ADAGRAD}
@@ -124,6 +124,10 @@ def _loss_and_gradient_py(samples, theta, weights, family, bandwidth, lines, wor
             lines[j, 0] = _TO_BASE_2 * theta[3 * j]
             lines[j, 1] = _TO_BASE_2 * theta[3 * j + 1]
             lines[j, 2] = weights[j] * theta[3 * j + 2]
+        elif family == RIDGE:
+            lines[j, 0] = _TO_BASE_2 * theta[2 * j]
+            lines[j, 1] = _TO_BASE_2 * theta[2 * j + 1]
+            lines[j, 2] = weights[j]
         else:
             lines[j, 0] = _TO_BASE_2 / bandwidth
             lines[j, 1] = -_TO_BASE_2 * theta[j] / bandwidth
@@ -141,6 +145,11 @@ def _loss_and_gradient_py(samples, theta, weights, family, bandwidth, lines, wor
             gradient[3 * j + 2] = weights[j] * re
             if with_weights:
                 gradient[3 * m + j] = theta[3 * j + 2] * re
+        elif family == RIDGE:
+            gradient[2 * j] = -amplitude * reux
+            gradient[2 * j + 1] = -amplitude * reu
+            if with_weights:
+                gradient[2 * m + j] = re
         else:
             gradient[j] = amplitude * reu / bandwidth
             if with_weights:
@@ -181,7 +190,7 @@ def _descend_py(samples, weights, family, bandwidth, optimizer, rate, gtol, coun
     # At most losses.size - 1 steps. Returns the status and the number of steps taken; `state` and
     # `losses` up to that number are finite, unless the first iterate is not.
     m = weights.size
-    d = 3 if family == BUMP else 1
+    d = 3 if family == BUMP else 2 if family == RIDGE else 1
     theta = state[0, : m * d]
     if state.shape[1] > m * d:
         weights = state[0, m * d :]
@@ -268,11 +277,12 @@ def gaussian_descent(
         The output weights when they are fixed, None when they are trained.
     x, y : (n,) array_like
         Inputs and targets on the line.
-    family : {"bump", "particle"}
-        sigma(theta, x) = theta_3 exp(-(theta_1 x + theta_2)^2 / 2) with d = 3, or
-        exp(-(x - theta)^2 / (2 h^2)) with d = 1 and h the bandwidth.
+    family : {"bump", "particle", "ridge"}
+        sigma(theta, x) = theta_3 exp(-(theta_1 x + theta_2)^2 / 2) with d = 3,
+        exp(-(x - theta)^2 / (2 h^2)) with d = 1 and h the bandwidth, or
+        exp(-(theta_1 x + theta_2)^2 / 2) with d = 2: the Gaussian ridge on the inputs [x, 1].
     bandwidth : float
-        h, above zero; of no meaning for bumps.
+        h, above zero; of meaning for particles only.
     optimizer : {"gd", "momentum", "adam", "adagrad"}
         As in `optimizers`, with the constants that are the defaults there.
     learning_rate : float
@@ -295,7 +305,8 @@ def gaussian_descent(
     TypeError, ValueError
         For wrong sizes, NaN, infinities, unknown names, a learning rate that is not positive.
 
-    Source: S2D-Alg-1, its first phase; appendix B.1 (bumps) and B.5 (particles).
+    Source: S2D-Alg-1, its first phase; S2D appendix B.1 (bumps) and B.5 (particles); S3D eq 14
+    (ridges).
     """
     theta, fixed, samples = _network(parameters, weights, x, y, family)
     bandwidth = validation.as_scalar(bandwidth, "bandwidth", above=0)
@@ -341,7 +352,8 @@ def gaussian_loss_and_gradient(
     gradient : array of the shape of `parameters`
         Where the network overflows, entries are inf or NaN.
 
-    Source: S2D, appendices B.1 and B.5 (the paper prints the squared loss without the 1/2).
+    Source: S2D, appendices B.1 and B.5 (the paper prints the squared loss without the 1/2); S3D
+    eq 14.
     """
     theta, fixed, samples = _network(parameters, weights, x, y, family)
     bandwidth = validation.as_scalar(bandwidth, "bandwidth", above=0)

@@ -348,6 +348,9 @@ def _batches(n: int, batch_size: int | None, rng: np.random.Generator) -> Iterat
             yield order[start : start + batch_size]
 
 
+_GAUSSIAN_RIDGE = neurons.ridge("gaussian")
+
+
 @dataclass(frozen=True)
 class _CompiledForm:
     """What `toy_training.gaussian_descent` calls a network and an optimizer."""
@@ -360,11 +363,18 @@ class _CompiledForm:
 def _compiled_form(
     network: "Shallow | MLP", X: np.ndarray, loss: losses.Loss, optimizer: optimizers.Optimizer
 ) -> _CompiledForm | None:
-    """Gaussian neurons on the line with one output under the squared loss; None for all else."""
+    """Gaussian neurons on the line with one output under the squared loss; None for all else.
+
+    A ridge needs a column of ones after the inputs to lie anywhere on the line.
+    """
     name = next((name for name, pair in optimizers.BY_NAME.items() if pair == optimizer), None)
     if not isinstance(network, Shallow) or network.weights.size != len(network.theta):
         return None
-    if X.shape[1] != 1 or loss is not losses.squared or name is None:
+    if loss is not losses.squared or name is None:
+        return None
+    if X.shape[1] == 2 and network.neuron == _GAUSSIAN_RIDGE and (X[:, 1] == 1).all():
+        return _CompiledForm("ridge", 1.0, name)
+    if X.shape[1] != 1:
         return None
     if network.neuron is neurons.bump:
         return _CompiledForm("bump", 1.0, name)

@@ -12,6 +12,7 @@ MANY, SAMPLING = 40_000, 0.03
 
 PROBLEMS = {
     "rbf_teacher": partial(data.rbf_teacher, samples=20, teachers=4),
+    "ridge_teacher": partial(data.ridge_teacher, samples=20, teachers=4),
     "gaussian_mixture": partial(data.gaussian_mixture, samples=20),
     "xor": partial(data.xor, samples=20),
 }
@@ -41,6 +42,18 @@ def test_the_rbf_teacher_is_a_sum_of_bumps_without_noise():
     a, b, c = problem.teacher.theta.T
     by_hand = (c * np.exp(-((problem.X * a + b) ** 2) / 2)).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(problem.Y, by_hand, rtol=0, atol=1e-13)
+
+
+def test_the_ridge_teacher_draws_the_bumps_targets():
+    options = {"samples": 50, "teachers": 7, "half_width": 2.0, "deviation": 1.5}
+    bumps, ridges = data.rbf_teacher(rng=4, **options), data.ridge_teacher(rng=4, **options)
+    assert ridges.X.shape == (50, 2) and ridges.teacher.theta.shape == (7, 2)
+    np.testing.assert_array_equal(ridges.X, np.hstack([bumps.X, np.ones((50, 1))]))
+    np.testing.assert_allclose(ridges.Y, bumps.Y, rtol=0, atol=1e-13)
+    (a, b), w = ridges.teacher.theta.T, ridges.teacher.weights
+    by_hand = (w * np.exp(-((bumps.X * a + b) ** 2) / 2)).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(ridges.Y, by_hand, rtol=0, atol=1e-13)
+    assert np.abs(ridges.Y - data.ridge_teacher(rng=5, **options).Y).max() > 0.1
 
 
 def test_the_deviation_is_a_standard_deviation():
@@ -85,6 +98,7 @@ def test_xor_is_what_no_linear_model_separates():
     "call, error, message",
     [
         (partial(data.rbf_teacher, samples=0), ValueError, "samples must be an integer >= 1"),
+        (partial(data.ridge_teacher, samples=0), ValueError, "samples must be an integer >= 1"),
         (partial(data.rbf_teacher, samples=1.0), TypeError, "samples must be an integer >= 1"),
         (partial(data.rbf_teacher, teachers=0), ValueError, "teachers must be an integer >= 1"),
         (partial(data.rbf_teacher, deviation=0), ValueError, "deviation must be a finite number"),

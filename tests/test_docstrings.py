@@ -30,7 +30,7 @@ GENERAL = {
 }  # fmt: skip
 # What comes from a paper although its module does not.
 FROM_PAPERS = {
-    "activations.sharp_softplus", "data.gaussian_mixture", "data.rbf_teacher",
+    "activations.sharp_softplus", "data.gaussian_mixture", "data.rbf_teacher", "data.ridge_teacher",
     "kernels.weighted_grams", "toy_training.gaussian_descent",
     "toy_training.gaussian_loss_and_gradient",
     "losses.with_offset", "networks.MLP", "networks.Shallow", "networks.hessian_product",

@@ -19,7 +19,8 @@ GRADIENT_TOLERANCE = 1e-13
 # What is promised for 2000 steps from an ordinary start; rounding grows along the path.
 ITERATE_TOLERANCE = 1e-12
 
-FAMILIES = ["bump", "particle"]
+FAMILIES = ["bump", "particle", "ridge"]
+PARAMETERS = {"bump": 3, "particle": 1, "ridge": 2}
 OPTIMIZERS = ["gd", "momentum", "adam", "adagrad"]
 RATES = {"gd": 0.1, "momentum": 0.02, "adam": 0.01, "adagrad": 0.02}
 BANDWIDTH = 0.7
@@ -116,13 +117,17 @@ def naive_values(theta, x, family):
         e = np.exp(-(u**2) / 2)
         by_u = -theta[:, 2] * u * e
         return theta[:, 2] * e, np.stack([by_u * x[:, None], by_u, e], axis=2)
+    if family == "ridge":
+        u = np.multiply.outer(x, theta[:, 0]) + theta[:, 1]
+        e = np.exp(-(u**2) / 2)
+        return e, np.stack([-u * e * x[:, None], -u * e], axis=2)
     gap = x[:, None] - theta[:, 0]
     e = np.exp(-(gap**2) / (2 * BANDWIDTH**2))
     return e, (e * gap / BANDWIDTH**2)[:, :, None]
 
 
 def naive_loss_and_gradient(parameters, weights, x, y, family):
-    d = 3 if family == "bump" else 1
+    d = PARAMETERS[family]
     m = parameters.size // (d + 1) if weights is None else weights.size
     theta, w = parameters[: m * d].reshape(m, d), weights
     if weights is None:
@@ -138,7 +143,7 @@ def naive_loss_and_gradient(parameters, weights, x, y, family):
 
 def problem(family, trained, m=3, n=37, seed=4):
     rng = np.random.default_rng(seed)
-    d = 3 if family == "bump" else 1
+    d = PARAMETERS[family]
     theta = rng.normal(size=m * d)
     weights = rng.uniform(0.5, 1.5, size=m) * rng.choice([-1, 1], size=m)
     x = rng.uniform(-3, 3, size=n)
@@ -215,6 +220,22 @@ def test_wrong_gradients_are_noticed(family):
     ):
         with pytest.raises(AssertionError):
             assert_loss_and_gradient(wrong(change), arguments, family)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_ridge_is_a_bump_whose_amplitude_is_its_output_weight(trained):
+    parameters, weights, x, y = problem("ridge", trained)
+    theta = parameters[:6].reshape(3, 2)
+    amplitudes = parameters[6:] if trained else weights
+    bumps = np.column_stack([theta, amplitudes]).ravel()
+    loss, gradient = toy_training.gaussian_loss_and_gradient(bumps, np.ones(3), x, y)
+    by_bump = gradient.reshape(3, 3)
+    expected = by_bump[:, :2].ravel()
+    if trained:
+        expected = np.concatenate([expected, by_bump[:, 2]])
+    same = toy_training.gaussian_loss_and_gradient(parameters, weights, x, y, family="ridge")
+    assert same[0] == loss
+    np.testing.assert_array_equal(same[1], expected)
 
 
 def test_overflow_of_the_network_is_seen_in_the_loss():
@@ -358,6 +379,8 @@ def diverging(family):
     """A constant network on a constant target, far from which it is pulled by too large steps."""
     if family == "bump":
         return [0.0, 0.0, 1.0, 0.0, 0.0, -0.5], [1.0, 1.0], [0.0, 0.0], [0.0, 0.0]
+    if family == "ridge":
+        return [0.0, 0.0, 0.0, 0.0, 1.0, 0.5], None, [0.0, 0.0], [0.0, 0.0]
     return [0.0, 0.0, 1.0, 0.5], None, [0.0, 0.0], [0.0, 0.0]
 
 
@@ -429,6 +452,11 @@ def test_descent_accepts_any_real_layout_and_changes_nothing():
             r"then a weight for each, shape \(4 m,\); got shape \(6,\)",
         ),
         ({"weights": [1.0, np.nan]}, ValueError, r"weights must be finite; got nan at index 1"),
+        (
+            {"weights": None, "family": "ridge", "parameters": np.ones(7)},
+            ValueError,
+            r"parameters must hold 2 numbers for each ridge, .*\(3 m,\); got shape \(7,\)",
+        ),
         ({"x": np.ones((4, 1))}, ValueError, r"x must be 1-D .*Use X\[:, 0\]"),
         ({"y": np.ones(3)}, ValueError, r"y must have shape \(4,\); got shape \(3,\).*each entry"),
         ({"y": np.ones((4, 1))}, ValueError, r"y must be 1-D .*\(4, 1\)"),

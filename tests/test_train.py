@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from refgrow import data, growth, losses, networks, neurons, optimizers, s2d, train
+from refgrow import data, growth, losses, networks, neurons, optimizers, s2d, toy_training, train
 
 # Two implementations of the same formulas differ by rounding, amplified by a few hundred steps.
 SAME = 1e-11
@@ -17,6 +17,13 @@ def toy(seed=0, n=40, m=2):
     rng = np.random.default_rng(seed)
     X = rng.uniform(-2, 2, size=(n, 1))
     return networks.Shallow(rng.normal(size=(m, 3)), np.ones(m), neurons.bump), X, np.sin(2 * X)
+
+
+def ridge_of(network, X):
+    """The same theta_1 and theta_2 in S3D's neuron; the amplitude becomes the output weight."""
+    weights = network.theta[:, 2] * network.weights
+    ridges = networks.Shallow(network.theta[:, :2], weights, neurons.ridge("gaussian"))
+    return ridges, np.column_stack([X, np.ones(len(X))])
 
 
 def exploding():
@@ -71,9 +78,11 @@ def test_gradient_descent_follows_the_gradient_of_the_value():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("train_weights", [False, True])
-@pytest.mark.parametrize("family", ["bump", "particle"])
+@pytest.mark.parametrize("family", ["bump", "particle", "ridge"])
 def test_the_compiled_loop_takes_the_same_steps(name, train_weights, family):
     network, X, Y = toy()
+    if family == "ridge":
+        network, X = ridge_of(network, X)
     if family == "particle":
         network = networks.Shallow(network.theta[:, :1], network.weights, neurons.particle(0.7))
     options = {"learning_rate": 0.01, "steps": 100, "train_weights": train_weights}
@@ -86,6 +95,45 @@ def test_the_compiled_loop_takes_the_same_steps(name, train_weights, family):
     other = "gd" if name == "adam" else "adam"
     wrong, _ = train.fit(network, X, Y, "squared", optimizer=other, **options)
     assert np.abs(wrong.theta - slow.theta).max() > 1e-4
+
+
+@pytest.fixture
+def phases(monkeypatch):
+    """The families of the phases that went through the compiled loop."""
+    seen, descent = [], toy_training.gaussian_descent
+
+    def watched(*arguments, **options):
+        seen.append(options["family"])
+        return descent(*arguments, **options)
+
+    monkeypatch.setattr(toy_training, "gaussian_descent", watched)
+    return seen
+
+
+def test_the_compiled_loop_is_taken_for_gaussian_neurons_on_the_line_only(phases):
+    network, X, Y = toy()
+    ridges, ones = ridge_of(network, X)
+    particles = networks.Shallow(network.theta[:, :1], network.weights, neurons.particle(0.7))
+    for taken, inputs in ((network, X), (particles, X), (ridges, ones)):
+        train.fit(taken, inputs, Y, "squared", steps=2)
+    assert phases == ["bump", "particle", "ridge"]
+    theta, weights = ridges.theta, ridges.weights
+    tanh = networks.Shallow(theta, weights, neurons.ridge("tanh"))
+    two = networks.Shallow(theta, np.ones((2, 2)), neurons.ridge("gaussian"))
+    for other, inputs, targets, loss in (
+        (ridges, ones[:, ::-1], Y, "squared"),  # the ones first
+        (ridges, 2 * ones, Y, "squared"),
+        (ridges, ones + [0, 1e-12], Y, "squared"),
+        (networks.Shallow(theta[:, :1], weights, neurons.ridge("gaussian")), X, Y, "squared"),
+        (tanh, ones, Y, "squared"),
+        (two, ones, np.hstack([Y, Y]), "squared"),
+        (ridges, ones, np.zeros(len(Y), dtype=int), "logistic"),
+    ):
+        _, history = train.fit(other, inputs, targets, loss, steps=2)
+        assert history.nit == 2
+    train.fit(ridges, ones, Y, "squared", steps=2, batch_size=10)
+    train.fit(ridges, ones, Y, "squared", steps=2, optimizer=custom("adam"))
+    assert len(phases) == 3
 
 
 def test_a_network_of_several_outputs_goes_through_the_general_loop():
@@ -358,10 +406,13 @@ def test_a_start_that_is_not_finite_is_refused(pair):
 
 
 @pytest.mark.compiled
-def test_iterates_agree_after_two_thousand_steps(evidence):
-    problem = data.rbf_teacher(rng=0)
+@pytest.mark.parametrize("family", ["bump", "ridge"])
+def test_iterates_agree_after_two_thousand_steps(family, evidence):
+    problem = data.rbf_teacher(rng=0) if family == "bump" else data.ridge_teacher(rng=0)
     rng = np.random.default_rng(1)
     network = networks.Shallow(rng.normal(size=(8, 3)), np.ones(8), neurons.bump)
+    if family == "ridge":
+        network, _ = ridge_of(network, problem.X[:, :1])
     run = partial(train.fit, network, problem.X, problem.Y, "squared", steps=2000)
     fast, slow = run(optimizer="adam")[0], run(optimizer=custom("adam"))[0]
     gap = np.abs(fast.theta - slow.theta).max()
