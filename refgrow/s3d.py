@@ -214,10 +214,12 @@ def _scheme(
         (b / a * high, [-b, a], [v_max, b / a * v_max]),
     ]
     along, across = b / a * v_max, np.sqrt(c) / a * v_min
+    # Not where it can only tie: rounding may prefer it, and v_min need not be orthogonal to v_max.
+    mixed = (c * low + b * high) / a if high > 0 else 0.0
     triplets = [
         (a * low, [a / 2, a / 2, -b], [v_min, -v_min, rest]),
         (b * high, [-b / 2, -b / 2, a], [v_max, -v_max, rest]),
-        ((c * low + b * high) / a, [a / 2, a / 2, -b], [along + across, along - across, v_max]),
+        (mixed, [a / 2, a / 2, -b], [along + across, along - across, v_max]),
     ]
     quartets = [
         *triplets[:2],
