@@ -1,4 +1,4 @@
-"""The curvature of every neuron of a layer: weighted Gram matrices.
+"""The curvature of every neuron of a layer: weighted Gram matrices, and the ends of their spectra.
 
 The splitting matrix of neuron j is a weighted Gram matrix,
 S_j = sum_l C[j, l] x_l x_l^T: one symmetric product for each neuron with weights of both signs.
@@ -9,8 +9,14 @@ does the rest: half the arithmetic, at the speed of BLAS. That pays as long as t
 neurons to share the products; below, each neuron's samples are sorted by the sign of their weight
 and given to the symmetric product of BLAS. See `weighted_grams`.
 
-What is not here is as deliberate: matrix products, factorisations and eigenvalues are the work of
-BLAS and LAPACK, and loops over layers or over neurons cost nothing beside them.
+Of these matrices growing needs the lowest eigenpair, and for signed splits the highest. At the size
+of images they are found without a matrix, from products S_j v = X^T (C[j] * (X v)) with a vector
+for each neuron: two matrix products for all. The bookkeeping between the products, vectors against
+a growing basis and the ends of small tridiagonal matrices, is compiled; for small d matrices are
+formed and LAPACK finds the rest. See `extreme_eigenpairs`.
+
+What is not here is as deliberate: matrix products and factorisations are the work of BLAS and
+LAPACK, and loops over layers or over neurons cost nothing beside them.
 
 Conventions: `_name_py` is the plain function, `_name` the compiled one. A core takes C-contiguous
 float64 arrays and scalars that its public function has checked, and writes to arrays it is given.
@@ -20,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg.blas import dgemm, dsyrk
+from scipy.linalg.lapack import dormqr, dsytrd
 
 from refgrow import validation
 from refgrow._jit import jit
@@ -209,3 +216,433 @@ def _mirror_py(S):
 
 
 _mirror = jit(_mirror_py)
+
+
+# ------------------------------------------------------------------ extreme eigenpairs
+
+# Entries of a unit vector below this share of its largest are rounding: no sign is read from them.
+NEGLIGIBLE = 1e-8
+# Eigenvectors of a formed matrix leave residuals of some 1e-14 spectral radii; no less is promised.
+LEAST_TOLERANCE = 1e-13
+
+# The share of a random direction that the start of Lanczos' method has is 1 / sqrt(d), and below a
+# hundredth of that for one direction in a hundred. See `extreme_eigenpairs`.
+_OVERLAP = 0.01
+_EXHAUSTED = 1e-14  # a next direction this small, against the spectral radius, is rounding
+_ORTHOGONAL = 1e-8  # v_min against v_max; rounding leaves less unless the spectrum is a point
+_BACKWARD = (
+    2e-14  # residuals of eigenvectors by reduction stay below, in spectral radii, at d = 785
+)
+
+_BASIS = 2**22  # numbers in the Lanczos vectors of the neurons worked on together, 32 MB
+_MATRICES = 2**21  # numbers in the matrices formed together, 16 MB
+_SAMPLES = 2**17  # numbers in a block of samples, 1 MB: read twice, once of it from memory
+_STACKED = 24  # up to this d the calls of a reduction cost more than it saves
+_LAPACK_BLOCK = 64  # columns at a time, as LAPACK's own query answers
+_PACKED = 4  # from so many vectors on the matrix product of BLAS is worth its packing of X
+
+_TINY = 1e-300  # in place of a pivot that is zero
+
+# Columns of zeros (the margins of images) are left out when they are one in twenty.
+_NONZERO = 0.95
+
+# Cost of both ways in units of a flop of `A @ A`. A product S v costs 4 n d, but packing X costs
+# as much as eighteen vectors; a matrix costs n d^2 to form, its reduction 4/3 d^3 at half speed.
+_PACKING = 18
+_REDUCTION = 3
+# Matrix-free where so many steps or more cost less than the matrices. Twenty to forty suffice for
+# digits and for features with a decaying scale, some sixty for white noise.
+_LEAST_STEPS = 40
+_MOST_STEPS = 128
+
+
+def extreme_eigenpairs(
+    C: Any, X: Any, tol: float = 1e-8
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Both ends of the spectrum of every neuron's S_j = Σ_l C[j, l] x_l x_l^T.
+
+    The lowest eigenvalue of a splitting matrix says what a split with non-negative fractions gains,
+    both ends what a signed one does; the eigenvectors say where to.
+
+    Parameters
+    ----------
+    C : (m, n) array_like
+        A weight of any sign for each neuron and sample.
+    X : (n, d) array_like
+        Samples in rows, as the neurons see them.
+    tol : float
+        Largest residual |S v - lam v|, in units of the spectral radius max(|lam_min|, |lam_max|);
+        from 1e-13 to below 1.
+
+    Returns
+    -------
+    lam_min : (m,) ndarray
+    v_min : (m, d) ndarray
+        Norm one, first non-negligible entry positive. With ties any unit vector of the eigenspace
+        is as good.
+    lam_max : (m,) ndarray
+    v_max : (m, d) ndarray
+        As v_min, and orthogonal to it within 1e-8, for d > 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For input that is not a finite real matrix, sizes that do not match, a `tol` out of range,
+        and eigenvalues beyond the largest float.
+
+    Notes
+    -----
+    Where it is cheaper, that is for d of two hundred and more, no matrix is formed: Lanczos' method
+    with full reorthogonalisation runs for all neurons at once, at two matrix products or 4 m n d
+    operations a step. Otherwise, and for neurons that do not get there in as many steps as their
+    matrix is worth, matrices are formed a few at a time and reduced to tridiagonal form. The
+    residual of every pair found without a matrix is computed anew at the end, and what fails is
+    redone densely; `tol` does not bind the dense way, whose residuals are rounding. The rounding of
+    the sums over samples, up to eps Σ_l |C[j, l]| |x_l|^2, is no part of a residual: where terms
+    cancel to less, S_j itself is not known better.
+
+    A small residual proves an eigenpair, not that it is the extreme one. Every Lanczos run starts
+    from the same fixed unit vector b. Let q be the extreme eigenvector, gamma = |q · b|, and r the
+    residual of the extreme Ritz pair (theta, y). Then |theta - lam| <= r |y · b| / gamma: y is a
+    polynomial in S times b with its zeros at the other Ritz values, so q has no less of y than
+    gamma / |y · b|, and q · (S y - theta y) = (lam - theta) q · y. The iteration goes on until
+    r |y · b| sqrt(d) / 0.01 too is within `tol`. Hence an eigenvalue is off by more than `tol`
+    spectral radii only where the start is nearly orthogonal to what is sought, gamma below
+    0.01 / sqrt(d): one direction in a hundred is. That cannot be excluded without the matrix. No
+    single feature is hidden so: the entries of b are within a factor two of each other.
+
+    Buffers stay below 50 MB, up to d = 2000 and beside copies of C, and of X where columns of zeros
+    are left out or its largest entry is beyond 1e77.
+
+    Source: S3D section 2.3, computational cost (S3D-Cost), and appendix C.3, products without the
+    matrix (S3D-C.3-Sv). The print descends on the Rayleigh quotient; Lanczos' method takes the
+    least quotient over all that such a descent can reach in as many products.
+    """
+    X = validation.as_array(X, "X", ("n", "d"))
+    n, d = X.shape
+    C = validation.as_array(C, "C", ("m", n), hint=f"One column for each of the {n} rows of X.")
+    tol = validation.as_scalar(tol, "tol", at_least=LEAST_TOLERANCE, below=1)
+    C, X, exponents = _of_order_one(C, X)
+    columns = np.flatnonzero(X.any(axis=0))
+    if 0 < len(columns) <= _NONZERO * d:
+        X = np.ascontiguousarray(X[:, columns])
+    else:
+        columns = np.arange(d)
+    lam, v = np.zeros((2, len(C))), np.zeros((2, len(C), d))
+    v[0, :, 0] = v[1, :, -1] = 1.0  # the answer for S_j = 0
+    left = np.flatnonzero(C.any(axis=1))
+    steps = _worthwhile_steps(max(len(left), 1), n, len(columns))
+    if steps >= _LEAST_STEPS:
+        failed = [left[:0]]
+        for rows in _parts(left, max(8, _BASIS // (steps * len(columns)))):
+            values, pair, there = _by_lanczos(C[rows], X, tol, steps)
+            _place(values[:, there], pair[:, there], rows[there], columns, lam, v)
+            failed.append(rows[~there])
+        left = np.concatenate(failed)
+    for rows in _parts(left, max(1, _MATRICES // len(columns) ** 2)):
+        _place(*_by_forming(C[rows], X), rows, columns, lam, v)
+    with np.errstate(over="ignore"):
+        lam = np.ldexp(lam, exponents)
+    if not np.isfinite(lam).all():
+        raise ValueError(
+            "C and X are too large: an eigenvalue is beyond the largest float. Scale them down."
+        )
+    return lam[0], v[0], lam[1], v[1]
+
+
+def signed(vectors: np.ndarray) -> np.ndarray:
+    """Vectors with their first non-negligible entry positive: one sign for a direction to split in.
+
+    Parameters
+    ----------
+    vectors : (..., d) ndarray
+
+    Returns
+    -------
+    (..., d) ndarray
+        Entries up to 1e-8 of a vector's largest are negligible.
+    """
+    size = np.abs(vectors)
+    first = np.argmax(size > NEGLIGIBLE * size.max(axis=-1, keepdims=True), axis=-1)
+    lead = np.take_along_axis(vectors, first[..., None], axis=-1)
+    return vectors * np.where(lead < 0, -1.0, 1.0)
+
+
+def _of_order_one(C: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """C and X over powers of two, one for each neuron, and the exponents of S_j (m,).
+
+    No bit of a result changes, and sums over samples neither overflow nor vanish.
+    """
+    of_rows = np.frexp(np.maximum(C.max(axis=1), -C.min(axis=1)))[1]
+    of_X = int(np.frexp(max(X.max(), -X.min()))[1])
+    if abs(of_X) > 256:  # below, squares are far from the limits and X need not be copied
+        X = np.ldexp(X, -of_X)
+    else:
+        of_X = 0
+    return np.ldexp(C, -of_rows[:, None]), X, of_rows + 2 * of_X
+
+
+def _worthwhile_steps(m: int, n: int, d: int) -> int:
+    """How many Lanczos steps cost as much as the matrices, at most as many as a basis is given."""
+    matrix = n * d**2 + _REDUCTION * d**3
+    step = 4 * n * d * (1 + _PACKING / m)
+    return max(1, min(int(matrix / step), _MOST_STEPS))
+
+
+def _parts(rows: np.ndarray, largest: int) -> list[np.ndarray]:
+    """The rows in parts of nearly equal size, at most the largest."""
+    return np.array_split(rows, -(-len(rows) // largest)) if len(rows) else []
+
+
+def _place(
+    values: np.ndarray,
+    pair: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    lam: np.ndarray,
+    v: np.ndarray,
+) -> None:
+    """Eigenpairs of S_j[columns, columns] as those of S_j, whose other entries are zero."""
+    lam[:, rows] = values
+    v[:, rows] = 0.0
+    v[:, rows[:, None], columns] = signed(pair)
+    d = v.shape[2]
+    if len(columns) < d:  # zero is an eigenvalue, and an end where the others are on one side of it
+        unit = np.zeros(d)
+        unit[np.setdiff1d(np.arange(d), columns)[0]] = 1.0
+        for end, beyond in ((0, lam[0, rows] >= 0), (1, lam[1, rows] < 0)):
+            lam[end, rows[beyond]] = 0.0
+            v[end, rows[beyond]] = unit
+
+
+# -------------------------------------------------- with the matrices
+
+
+def _by_forming(C: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Extreme eigenvalues (2, m) and eigenvectors (2, m, d) of the matrices."""
+    S = weighted_grams(C, X)
+    if S.shape[1] <= _STACKED:
+        values, vectors = np.linalg.eigh(S)
+        return values[:, [0, -1]].T, vectors[:, :, [0, -1]].transpose(2, 0, 1)
+    values, pair = np.empty((2, len(S))), np.empty((2, len(S), S.shape[1]))
+    for j, matrix in enumerate(S):
+        values[:, j], pair[:, j] = _ends_of_matrix(matrix)
+    return values, pair
+
+
+def _ends_of_matrix(S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Extreme eigenvalues (2,) and eigenvectors (2, d), by reduction to tridiagonal T = Q^T S Q.
+
+    A third of the work of a decomposition, which stands behind it.
+    """
+    d = len(S)
+    reflectors, diagonal, beside, tau, _ = dsytrd(S.T, lower=1, lwork=_LAPACK_BLOCK * d)
+    value, z = np.empty((1, 2)), np.zeros((1, 2, d))
+    beside = np.append(beside, 0.0)[None]
+    _ends_of_tridiagonals(diagonal[None], beside, np.zeros(1, np.int64), d, value, z)
+    value, z = value[0], z[0]
+    # Q is a product of reflections that leave the first entry alone.
+    below = np.asfortranarray(reflectors[1:, :-1])
+    z[:, 1:] = dormqr("L", "N", below, tau, z[:, 1:].T, _LAPACK_BLOCK * d)[0].T
+    z /= np.linalg.norm(z, axis=1)[:, None]
+    # Where an eigenvalue is multiple T falls into pieces, and the recurrences may leave the piece.
+    residual = np.linalg.norm(z @ S - value[:, None] * z, axis=1).max()
+    if abs(z[0] @ z[1]) > _ORTHOGONAL or residual > _BACKWARD * np.abs(value).max():
+        values, vectors = np.linalg.eigh(S)
+        value, z = values[[0, -1]], vectors.T[[0, -1]]
+    return value, z
+
+
+# -------------------------------------------------- without them
+
+
+def _by_lanczos(
+    C: np.ndarray, X: np.ndarray, tol: float, steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Extreme eigenvalues (2, m), eigenvectors (2, m, d), and for whom they are within `tol` (m,).
+
+    Lanczos' method: S_j Q = Q T + beta q e^T with Q orthonormal from the start on and T
+    tridiagonal. An eigenpair (theta, z) of T is one of S_j, (theta, Q z), up to beta |z_last|.
+    """
+    m, d = len(C), X.shape[1]
+    Q = np.empty((m, steps, d))
+    Q[:, 0] = _start(d)
+    alpha, beta, theta = np.zeros((m, steps)), np.zeros((m, steps)), np.zeros((m, 2))
+    z, pair, there = np.zeros((m, 2, steps)), np.zeros((2, m, d)), np.zeros(m, bool)
+    active, weights = np.arange(m), C
+    for k in range(steps):
+        W = _products_with(weights, X, Q[active, k])
+        _lanczos_step(W, active, k, Q, alpha, beta)
+        _ends_of_tridiagonals(alpha, beta, active, k + 1, theta, z)
+        radius = np.abs(theta[active]).max(axis=1)
+        rest = beta[active, k] * (beta[active, k] > _EXHAUSTED * radius)
+        residual = rest[:, None] * np.abs(z[active, :, k])
+        missed = residual * np.abs(z[active, :, 0]) * (np.sqrt(d) / _OVERLAP)
+        stop = (np.maximum(residual, missed) <= 0.5 * tol * radius[:, None]).all(axis=1)
+        if stop.any():
+            for j in active[stop]:
+                pair[:, j] = z[j, :, : k + 1] @ Q[j, : k + 1]
+            there[active[stop]] = True
+            active = active[~stop]
+            weights = C[active]
+            if not len(active):
+                break
+    values = np.zeros((2, m))
+    _verify(C, X, tol, values, pair, there)
+    return values, pair, there
+
+
+def _start(d: int) -> np.ndarray:
+    """A fixed unit vector like nothing in nature: its entries are within a factor two, any sign.
+
+    Signs and sizes are fractional parts of multiples of k^2, which are spread like random ones and
+    without a period. They are those of no smooth, sparse or constant vector.
+    """
+    square = np.arange(1.0, d + 1.0) ** 2
+    sign = np.where((square * np.sqrt(2.0)) % 1.0 < 0.5, -1.0, 1.0)
+    start = sign * (1.0 + (square * np.sqrt(3.0)) % 1.0)
+    return start / np.linalg.norm(start)
+
+
+def _products_with(C: np.ndarray, X: np.ndarray, V: np.ndarray) -> np.ndarray:
+    """The vectors S_j V[j] = X^T (C[j] * (X V[j])), by blocks of samples that stay in the cache."""
+    out = np.zeros_like(V)
+    block = max(_SAMPLES // X.shape[1], 1)
+    for first in range(0, len(X), block):
+        features, weights = X[first : first + block], C[:, first : first + block]
+        if len(V) < _PACKED:
+            for v, c, total in zip(V, weights, out, strict=True):
+                total += (c * (features @ v)) @ features
+        else:
+            out += (weights * (V @ features.T)) @ features
+    return out
+
+
+def _verify(
+    C: np.ndarray,
+    X: np.ndarray,
+    tol: float,
+    values: np.ndarray,
+    pair: np.ndarray,
+    there: np.ndarray,
+) -> None:
+    """Rayleigh quotients of the eigenvectors; who is `there` stays so if the residuals say so."""
+    rows = np.flatnonzero(there)
+    if not len(rows):
+        return
+    V = pair[:, rows] / np.linalg.norm(pair[:, rows], axis=2)[..., None]
+    W = _products_with(np.tile(C[rows], (2, 1)), X, V.reshape(-1, X.shape[1])).reshape(V.shape)
+    lam = (V * W).sum(axis=2)
+    residual = np.linalg.norm(W - lam[..., None] * V, axis=2).max(axis=0)
+    parallel = np.abs((V[0] * V[1]).sum(axis=1))
+    there[rows] = (residual <= tol * np.abs(lam).max(axis=0)) & (parallel <= _ORTHOGONAL)
+    values[:, rows], pair[:, rows] = lam, V
+
+
+def _lanczos_step_py(W, rows, k, Q, alpha, beta):
+    # W[i] = S_j Q[j, k] for j = rows[i], less its share of the basis Q[j, :k + 1]: coefficients of
+    # the tridiagonal matrix, and the next basis vector. Once is not enough against rounding; twice
+    # is.
+    d = W.shape[1]
+    for i in range(rows.size):
+        j = rows[i]
+        alpha[j, k] = 0.0
+        for _ in range(2):
+            for l in range(k, -1, -1):
+                share = 0.0
+                for a in range(d):
+                    share += Q[j, l, a] * W[i, a]
+                for a in range(d):
+                    W[i, a] -= share * Q[j, l, a]
+                if l == k:
+                    alpha[j, k] += share
+        square = 0.0
+        for a in range(d):
+            square += W[i, a] * W[i, a]
+        beta[j, k] = np.sqrt(square)
+        if k + 1 < Q.shape[1] and square > 0.0:
+            for a in range(d):
+                Q[j, k + 1, a] = W[i, a] / beta[j, k]
+
+
+# Sums of products may be taken in any order: the basis is orthogonalised twice.
+_lanczos_step = jit(_lanczos_step_py, fastmath={"reassoc", "contract"})
+
+
+# -------------------------------------------------- tridiagonal matrices
+
+
+def _bound_of_tridiagonal_py(alpha, beta, sign, k):
+    # The largest number found for which all pivots of sign T - number are positive: the lowest
+    # eigenvalue of sign T to rounding, from below. Sylvester's law of inertia and bisection.
+    low, high, size = np.inf, np.inf, 0.0
+    before = 0.0
+    for i in range(k):
+        after = abs(beta[i]) if i + 1 < k else 0.0
+        low = min(low, sign * alpha[i] - before - after)
+        high = min(high, sign * alpha[i])
+        size = max(size, abs(alpha[i]) + before + after)
+        before = after
+    low -= 2.0**-50 * size + _TINY  # strict although rounded, and where T = 0
+    for _ in range(60):
+        if high - low <= 2.0**-52 * size:
+            break
+        middle = 0.5 * (low + high)
+        pivot = sign * alpha[0] - middle
+        for i in range(1, k):
+            if pivot <= 0.0:
+                break
+            pivot = sign * alpha[i] - middle - beta[i - 1] * beta[i - 1] / pivot
+        if pivot > 0.0:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+_bound_of_tridiagonal = jit(_bound_of_tridiagonal_py)
+
+
+def _ends_of_tridiagonals_py(alpha, beta, rows, k, theta, z):
+    # Lowest and highest eigenvalue theta[j] and unit eigenvectors z[j, :, :k] of the tridiagonal
+    # matrices with diagonal alpha[j, :k] beside beta[j, :k - 1], for j in rows. M = sign T - number
+    # is eliminated from above (pivots down) and from below (pivots up); the vector solves M v = 0
+    # but for the row where both meet, chosen where they miss least. No component is a difference,
+    # so that the smallest, which tell the residual, are as exact as the largest.
+    up, down = np.empty(k), np.empty(k)
+    for i in range(rows.size):
+        j = rows[i]
+        for end in range(2):
+            sign = 1.0 - 2.0 * end
+            number = _bound_of_tridiagonal(alpha[j], beta[j], sign, k)
+            theta[j, end] = sign * number
+            for l in range(k):
+                down[l] = sign * alpha[j, l] - number
+                if l > 0:
+                    down[l] -= beta[j, l - 1] ** 2 / down[l - 1]
+                if down[l] == 0.0:
+                    down[l] = _TINY
+            meeting, least = k - 1, np.inf
+            for l in range(k - 1, -1, -1):
+                up[l] = sign * alpha[j, l] - number
+                missed = abs(down[l])
+                if l < k - 1:
+                    missed = abs(down[l] - beta[j, l] ** 2 / up[l + 1])
+                    up[l] -= beta[j, l] ** 2 / up[l + 1]
+                if up[l] == 0.0:
+                    up[l] = _TINY
+                if missed < least:
+                    meeting, least = l, missed
+            z[j, end, meeting] = 1.0
+            square = 1.0
+            for l in range(meeting - 1, -1, -1):
+                z[j, end, l] = -sign * beta[j, l] / down[l] * z[j, end, l + 1]
+                square += z[j, end, l] ** 2
+            for l in range(meeting + 1, k):
+                z[j, end, l] = -sign * beta[j, l - 1] / up[l] * z[j, end, l - 1]
+                square += z[j, end, l] ** 2
+            for l in range(k):
+                z[j, end, l] /= np.sqrt(square)
+
+
+_ends_of_tridiagonals = jit(_ends_of_tridiagonals_py)
