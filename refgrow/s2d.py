@@ -30,10 +30,6 @@ import numpy as np
 from refgrow import activations, growth, kernels, losses, networks, neurons, validation
 from refgrow.networks import MLP, Shallow
 
-# An entry of an eigenvector is non-negligible, for its sign, above this share of the largest one:
-# far above rounding, so that the sign does not depend on it.
-NEGLIGIBLE = 1e-8
-
 # An index is negative below this share of the largest entry of S, for each of its d rows: the sum
 # over samples that makes S loses a few digits, and its eigenvalues about d roundings.
 ROUNDING = 100 * np.finfo(float).eps
@@ -159,7 +155,7 @@ def splitting_indices(S: Any) -> tuple[np.ndarray, np.ndarray]:
     """
     S = validation.as_symmetric(S, "S")
     values, vectors = np.linalg.eigh(S)
-    return values[..., 0], signed(vectors[..., 0])
+    return values[..., 0], kernels.signed(vectors[..., 0])
 
 
 class Extremes(NamedTuple):
@@ -198,8 +194,8 @@ def extremes(network: "Shallow | MLP", X: Any, Y: Any, loss: "str | losses.Loss"
     """
     found = []
     for layer in _layers(network, X, Y, loss):
-        low, v_low, high, v_high = layer.extremes()
         rounding = layer.rounding()
+        low, v_low, high, v_high = layer.extremes()
         low, high = (np.where(np.abs(lam) > rounding, lam, 0.0) for lam in (low, high))
         found.append(Extremes(low, v_low, high, v_high))
     return found
@@ -566,25 +562,6 @@ def mmd_regression(
 # Small helpers --------------------------------------------------------------------------------
 
 
-def signed(vectors: np.ndarray) -> np.ndarray:
-    """One of v and -v: the one whose first non-negligible entry is positive.
-
-    Parameters
-    ----------
-    vectors : (..., d)
-
-    Returns
-    -------
-    (..., d)
-
-    Source: S2D Def 2.1 leaves the sign of an eigenvector open.
-    """
-    size = np.abs(vectors)
-    first = np.argmax(size > NEGLIGIBLE * size.max(axis=-1, keepdims=True), axis=-1)
-    lead = np.take_along_axis(vectors, first[..., None], axis=-1)
-    return vectors * np.where(lead < 0, -1.0, 1.0)
-
-
 def _negative(S: np.ndarray, lam_min: float) -> bool:
     """Whether the smallest eigenvalue is negative beyond the rounding of S and its eigenvalues."""
     return bool(lam_min < -len(S) * ROUNDING * np.abs(S).max())
@@ -626,26 +603,33 @@ class _Layer:
                 S = shallow.neuron.hessian(shallow.theta, self.inputs, self.sensitivity.T)
             else:
                 weights = (self.sensitivity * bend).T
-                networks.refuse_overflow([weights], "a splitting matrix")
                 S = kernels.weighted_grams(weights, self.inputs)
         networks.refuse_overflow([S], "a splitting matrix")
         return S
 
     def extremes(self) -> Extremes:
-        values, vectors = np.linalg.eigh(self.matrices())
-        v_low, v_high = signed(vectors[:, :, 0]), signed(vectors[:, :, -1])
-        return Extremes(values[:, 0], v_low, values[:, -1], v_high)
+        bend = self.bend
+        if bend is None:
+            values, vectors = np.linalg.eigh(self.matrices())
+            v_low, v_high = kernels.signed(vectors[:, :, 0]), kernels.signed(vectors[:, :, -1])
+            return Extremes(values[:, 0], v_low, values[:, -1], v_high)
+        weights = (self.sensitivity * bend).T
+        return Extremes(*kernels.extreme_eigenpairs(weights, self.inputs, EIGENPAIR_TOLERANCE))
 
     def rounding(self) -> np.ndarray:
         """How large each neuron's eigenvalues can be by rounding alone, on the safe side: (m,)."""
-        bend = self.bend
-        d = self.inputs.shape[1]
-        if bend is None:
-            shallow = cast(Shallow, self.network)
-            summed = np.abs(shallow.neuron.hessian(shallow.theta, self.inputs, self.weight.T))
-            return shallow.theta.shape[1] * ROUNDING * summed.max(axis=(1, 2))
-        # A sum of h h^T with positive weights has its largest entry on the diagonal.
-        return d * ROUNDING * ((self.weight * np.abs(bend)).T @ self.inputs**2).max(axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            bend = self.bend
+            if bend is None:
+                shallow = cast(Shallow, self.network)
+                summed = shallow.neuron.hessian(shallow.theta, self.inputs, self.weight.T)
+                d, largest = summed.shape[1], np.abs(summed).max(axis=(1, 2))
+            else:
+                # A sum of h h^T with positive weights has its largest entry on the diagonal.
+                d = self.inputs.shape[1]
+                largest = ((self.weight * np.abs(bend)).T @ self.inputs**2).max(axis=1)
+        networks.refuse_overflow([largest], "a splitting matrix")
+        return d * ROUNDING * largest
 
 
 def _layers(network: "Shallow | MLP", X: Any, Y: Any, loss: "str | losses.Loss") -> list[_Layer]:

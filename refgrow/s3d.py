@@ -41,7 +41,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import optimize, sparse
 
-from refgrow import growth, losses, s2d, validation
+from refgrow import growth, kernels, losses, s2d, validation
 from refgrow.networks import MLP, Shallow
 
 # States of the knapsack's table, of 1 byte each, up to which it is solved by dynamic programming.
@@ -195,7 +195,7 @@ def best_scheme(S: Any, c: float, m: int) -> Scheme:
     c = validation.as_scalar(c, "c", at_least=1)
     m = validation.as_integer(m, "m", at_least=1)
     values, vectors = np.linalg.eigh(S)
-    v_min, v_max = s2d.signed(vectors.T[[0, -1]])
+    v_min, v_max = kernels.signed(vectors.T[[0, -1]])
     return _scheme(float(values[0]), v_min, float(values[-1]), v_max, c, m)
 
 
@@ -761,7 +761,7 @@ def rayleigh_descent(
             V /= np.linalg.norm(V, axis=1, keepdims=True)
     return RayleighDescent(
         eigenvalues=quotients,
-        vectors=s2d.signed(V / np.sqrt(square)[:, None]),
+        vectors=kernels.signed(V / np.sqrt(square)[:, None]),
         residuals=residuals,
         history=np.array(history),
         nit=len(history) - 1,

@@ -172,7 +172,7 @@ def test_the_names_the_rule_mentions_exist():
     # Directly; by a call; by calls through other modules; by building a record. And not.
     for name in ("losses._class_labels", "optimizers.init", "s2d.decide", "baselines.scratch"):
         assert name in can
-    assert not can & {"activations._sigmoid", "validation.frozen", "s2d.signed"}
+    assert not can & {"activations._sigmoid", "validation.frozen", "kernels.signed"}
 
 
 WELL = {

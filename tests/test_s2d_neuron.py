@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from stationary import stationary_problem
 
-from refgrow import activations, growth, losses, networks, neurons, s2d
+from refgrow import activations, growth, kernels, losses, networks, neurons, s2d
 
 FOUND = 1e-4  # a smooth relu against the relu it tends to
 
@@ -188,7 +188,7 @@ def test_def_2_1_index_and_gradient(evidence, drawn):
     evidence.worst("error of the index", abs(lam - spectrum[0]))
     assert abs(lam - spectrum[0]) <= EXACT * max(1, np.abs(spectrum).max())
     assert close(S @ v, lam * v, EXACT) and abs(np.linalg.norm(v) - 1) <= EXACT
-    first = v[np.abs(v) > s2d.NEGLIGIBLE * np.abs(v).max()][0]
+    first = v[np.abs(v) > kernels.NEGLIGIBLE * np.abs(v).max()][0]
     assert first > 0
     stacked, vectors = s2d.splitting_indices(np.stack([S, 2 * S])[None])
     assert stacked.shape == (1, 2) and vectors.shape == (1, 2, len(S))
@@ -219,9 +219,9 @@ def test_def_2_1_the_sign_of_the_gradient(evidence):
     assert np.abs(sign(1e-12) - sign(-1e-12)).max() < EXACT * 10
     # Negative controls: a rule that neglects 1e-3, and one that neglects nothing.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(s2d, "NEGLIGIBLE", 1e-1)
+        patch.setattr(kernels, "NEGLIGIBLE", 1e-1)
         assert sign(1e-3)[0] < 0
-        patch.setattr(s2d, "NEGLIGIBLE", 0.0)
+        patch.setattr(kernels, "NEGLIGIBLE", 0.0)
         assert np.abs(sign(1e-12) - sign(-1e-12)).max() > 1
 
 
