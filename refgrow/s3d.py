@@ -628,7 +628,8 @@ def largest_rayleigh_step(lam_min: Any, lam_max: Any) -> Any:
     """The supremum, itself excluded, of the steps for which `rayleigh_descent` converges.
 
     1 / (lam_max - lam_min). Below it the share of every eigenvector but the wanted one shrinks from
-    any start that has some of the wanted one; above it the wanted one repels. Ascent has the same.
+    any start that has some of the wanted one; above it the wanted one repels, and the end is a swing
+    between two vectors. At it descent still converges, like 1 / sqrt(k). Ascent has the same.
 
     Parameters
     ----------
@@ -735,7 +736,10 @@ def rayleigh_descent(
     if not V.any(axis=1).all():
         row = int(np.flatnonzero(~V.any(axis=1))[0])
         raise ValueError(f"start must have no row of zeros; row {row} is zero.")
-    step = np.broadcast_to(validation.as_array(step, "step", None), len(V))
+    step = validation.as_array(step, "step", None)
+    if step.shape not in ((), (len(V),)):
+        raise ValueError(f"step must be a number or one a row of start; got shape {step.shape}.")
+    step = np.broadcast_to(step, len(V))
     if step.min() <= 0:
         raise ValueError(f"step must be above 0; got {step.min():g}.")
     steps = validation.as_integer(steps, "steps", at_least=0)
