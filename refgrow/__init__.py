@@ -15,7 +15,7 @@ The modules in reading order; each imports only what stands above it:
 - ``growth``       ``Split``, ``Add``, ``Prune``, ``Plan``, ``apply``
 - ``train``        ``fit`` and ``fit_and_grow``
 - ``s2d``          splitting steepest descent; ``s2d_theory``: its functional view
-- ``s3d``          splitting with fractions of both signs
+- ``s3d``          splitting with fractions of both signs; ``s3d_theory``: its convergence
 - ``baselines``    what the papers compare with
 
 Modules load on first use: importing the package imports neither numba nor matplotlib.
@@ -40,6 +40,7 @@ __all__ = [
     "s2d",
     "s2d_theory",
     "s3d",
+    "s3d_theory",
     "toy_training",
     "train",
     "validation",
