@@ -72,11 +72,13 @@ def random_schemes(c, m, d, count, rng):
     lost = np.maximum(down.sum(axis=1), 1e-300)
     weights = up * ((1 + q) / up.sum(axis=1))[:, None] - down * (q / lost)[:, None]
     directions = rng.normal(size=(count, m, d)) * rng.choice([0.0, 0.3, 1.0], (count, m, 1))
-    mean = np.einsum("nm,nmd->nd", weights, directions)
-    mean /= (weights**2).sum(axis=1)[:, None]
-    directions -= weights[:, :, None] * mean[:, None]
+    for _ in range(2):  # Twice is enough: once more for what rounding left.
+        mean = np.einsum("nm,nmd->nd", weights, directions)
+        directions -= weights[:, :, None] * (mean / (weights**2).sum(axis=1)[:, None])[:, None]
     longest = np.linalg.norm(directions, axis=2).max(axis=1)
-    directions /= np.maximum(longest, 1e-9)[:, None, None] * rng.choice([1.0, 1.5], (count, 1, 1))
+    # Where nothing but rounding is left, no direction is.
+    scale = np.where(longest > 1e-6, 1 / np.maximum(longest, 1e-6), 0.0)
+    directions *= (scale * rng.choice([1.0, 0.7], count))[:, None, None]
     return weights, directions
 
 
@@ -107,26 +109,31 @@ def polish(S, c, signs, weights, directions, steps=100):
         J[:d, :m], J[:d, m:], J[d, :m] = (signs[:, None] * D).T, np.kron(w, eye), signs
         return J
 
-    def least(z):
-        return np.append(1 - (z[m:].reshape(m, d) ** 2).sum(axis=1), c - z[:m].sum())
+    def inside(z):
+        return 1 - (z[m:].reshape(m, d) ** 2).sum(axis=1)
 
-    def least_jacobian(z):
-        J = np.zeros((m + 1, m + m * d))
+    def inside_jacobian(z):
+        J = np.zeros((m, m + m * d))
         for i in range(m):
             J[i, m + i * d : m + (i + 1) * d] = -2 * z[m + i * d : m + (i + 1) * d]
-        J[m, :m] = -1
         return J
 
+    constraints = [
+        {"type": "eq", "fun": equal, "jac": equal_jacobian},
+        {"type": "ineq", "fun": inside, "jac": inside_jacobian},
+    ]
+    if (signs < 0).any():  # Otherwise it says what the sum of one says already.
+        budget = np.repeat([-1.0, 0.0], [m, m * d])
+        constraints.append(
+            {"type": "ineq", "fun": lambda z: c - z[:m].sum(), "jac": lambda z: budget}
+        )
     found = optimize.minimize(
         objective,
         np.concatenate([np.abs(weights), directions.ravel()]),
         jac=True,
         method="SLSQP",
         bounds=[(0, c)] * m + [(-1, 1)] * (m * d),
-        constraints=[
-            {"type": "eq", "fun": equal, "jac": equal_jacobian},
-            {"type": "ineq", "fun": least, "jac": least_jacobian},
-        ],
+        constraints=constraints,
         options={"maxiter": steps, "ftol": 1e-13},
     )
     w, D = parts(found.x)
