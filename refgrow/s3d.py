@@ -625,11 +625,11 @@ def splitting_products(C: Any, X: Any, V: Any) -> np.ndarray:
 
 
 def largest_rayleigh_step(lam_min: Any, lam_max: Any) -> Any:
-    """The supremum, itself excluded, of the steps for which `rayleigh_descent` converges.
+    """The supremum of the steps for which `rayleigh_descent` converges at a linear rate.
 
     1 / (lam_max - lam_min). Below it the share of every eigenvector but the wanted one shrinks from
-    any start that has some of the wanted one; above it the wanted one repels, and the end is a swing
-    between two vectors. At it descent still converges, like 1 / sqrt(k). Ascent has the same.
+    any start that has some of the wanted one; at it, as slowly as 1 / sqrt(k); above it the wanted
+    one repels. Ascent has the same.
 
     Parameters
     ----------

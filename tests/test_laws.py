@@ -8,14 +8,48 @@ import numpy as np
 import pytest
 import strategies
 
-from refgrow import baselines, growth, networks, neurons, s2d
+from refgrow import baselines, growth, networks, neurons, s2d, s3d
+
+
+def budgeted(network, X, Y, loss):
+    """S3D with one to four copies a neuron, three more neurons in all."""
+    options = {"copies": "mixed", "budget": sum(network.widths) + 3, "c": 3.0}
+    return s3d.decide(network, X, Y, loss, **options)
+
+
+def random_signed_split(network, X, Y, loss, *, copies, rng=None, c=3.0):
+    """One random neuron into copies with random fractions, |w| summing to at most c."""
+    rng, S = np.random.default_rng(rng), s2d.splitting_matrices(network, X, Y, loss)
+    layer = int(rng.integers(len(S)))
+    neuron = int(rng.integers(len(S[layer])))
+    negative = rng.random(copies) < 0.5
+    if negative.all() or not negative.any():
+        negative[0] = not negative[0]
+    less = rng.random() * (c - 1) / 2
+    w = rng.dirichlet(np.ones(copies))
+    w[negative] *= -less / w[negative].sum()
+    w[~negative] *= (1 + less) / w[~negative].sum()
+    u = rng.normal(size=(copies, S[layer].shape[1]))
+    u[0] -= w @ u / w[0]  # Of zero mean, then in the unit ball.
+    u /= np.linalg.norm(u, axis=1).max()
+    coefficient = 0.5 * s3d.scheme_gain(S[layer][neuron], w, u)
+    return growth.Plan((growth.Split(layer, neuron, w, u),), 0.01, coefficient, 2, 3)
+
 
 # Decides by a criterion: edits nothing where it is unmet, and beats its random competitor.
 # name -> (decide, random competitor)
 CRITERIA = {
     "s2d": (s2d.decide, baselines.random_split),
     "s2d, two at once": (partial(s2d.decide, most=2), partial(baselines.random_split, most=2)),
-}
+    **{
+        f"s3d, {m} copies": (
+            partial(s3d.decide, copies=m, c=c), partial(random_signed_split, copies=m, c=c))
+        for m, c in ((2, 50.0), (3, 1.5), (4, 3.0))
+    },
+    "s3d, two at once": (
+        partial(s3d.decide, copies=3, c=1.3, most=2), partial(baselines.random_split, most=2)),
+    "s3d, mixed": (budgeted, partial(random_signed_split, copies=4, c=3.0)),
+}  # fmt: skip
 # Keeps the function at size zero and predicts the change, whether it is a decrease or not.
 SPLITS = {
     **{name: decide for name, (decide, _) in CRITERIA.items()},
