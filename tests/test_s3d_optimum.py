@@ -576,15 +576,13 @@ def test_per_copy_by_region(evidence):
 def test_per_copy_for_every_c_a_triplet_is_better(c, evidence):
     """1/b < lam_max / -lam_min < c/b, both edges tried; by c = 3 that is 1 to 3."""
     b = (c - 1) / 2
-    for edge, inside, outside in [(1 / b, 1.01, 0.99), (c / b, 0.99, 1.01)]:
-        if c < 1.02 and edge == c / b:
-            inside, outside = 1 - (c - 1) / 100, 1 + (c - 1) / 100  # The interval is that short.
-        elif c < 1.02:
-            inside = 1 + (c - 1) / 100
-        for factor, better in ((inside, True), (outside, False)):
+    step = 0.01 * min(1.0, c - 1)  # The interval has the relative length c - 1.
+    for name, edge, outwards in [("1/b", 1 / b, -1), ("c/b", c / b, 1)]:
+        for factor, better in ((1 - outwards * step, True), (1 + outwards * step, False)):
             two, three, *_ = gains_at(factor * edge, c)
-            evidence(f"triplet over binary a copy at {factor:.6g} of {edge:.6g}", three / two / 2)
+            evidence(f"triplet over pair, a copy, at {factor:.10g} of {name}", three / two / 2)
             assert (three / 2 > two) == better or (c == 3 and abs(three / 2 - two) < EXACT)
+            assert better or three / 2 <= two + EXACT
     if c in (1.3, 3.0):
         # By search: a feasible triplet that gains more than twice what the best pair does.
         s = np.sqrt(c)

@@ -53,6 +53,9 @@ BRANCHES = {  # name: spectrum, c, m, and the order of the remainder at zero mea
 }
 
 
+PLACES = ("kln", "lkn", "nkl")  # Where the one v_max of a product with two v_min can stand.
+
+
 def split_of(branch, problem, mean=0.0):
     """This branch's scheme, turned so that the first term of its remainder is not by luck small."""
     spectrum, c, m, order = BRANCHES[branch]
@@ -104,6 +107,24 @@ def test_eq_1_coefficients_under_signed_fractions(evidence, data, c, m):
     assert_decomposition_is_exact(problem, [split], evidence)
     [S] = s2d.splitting_matrices(*problem)
     assert close(s3d.scheme_gain(S[0], w, D), value(S[0], w, D), EXACT * c)
+
+
+@pytest.mark.statement("S3D-Eq-1", "S3D-Thm-2.2-optimum-new")
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_eq_1_third_moments_of_the_schemes(branch, evidence):
+    """What is left of order three: sum_i w_i D_i (x) D_i (x) D_i, and its sign is that of v_max."""
+    spectrum, c, m, order = BRANCHES[branch]
+    a, b = (c + 1) / 2, (c - 1) / 2
+    w, D, _ = s3d.best_scheme(np.diag(spectrum), c, m)
+    third = np.einsum("i,ik,il,in->kln", w, D, D, D)
+    down, up = np.eye(2)
+    cube = np.einsum("k,l,n->kln", up, up, up)
+    across = sum(np.einsum(f"{at[0]},{at[1]},{at[2]}->kln", up, down, down) for at in PLACES)
+    factor = {"binary, negative": (-1, 0), "triplet, mixed": (-1, 1)}.get(branch, (0, 0))
+    exact = b * c / a**2 * (factor[0] * cube + factor[1] * across)
+    evidence("largest entry of the third moment", np.abs(third).max())
+    assert np.abs(third - exact).max() < EXACT
+    assert (np.abs(third).max() > EXACT) == (order == 3)
 
 
 @pytest.mark.statement("S3D-Eq-1")
