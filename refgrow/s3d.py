@@ -313,7 +313,7 @@ def decide(
     low = np.concatenate([np.zeros(0), *(pairs.lam_min for pairs in layers)])
     high = np.concatenate([np.zeros(0), *(pairs.lam_max for pairs in layers)])
     gains = np.zeros((len(where), max(sizes)))
-    for m in sizes:
+    for m in sizes if where else ():
         gains[:, m - 1] = best_gain(low, high, c, m)
     gains[gains > threshold] = 0.0
     if budget is not None and where:
