@@ -712,7 +712,8 @@ def _eligible(
     """A neuron that Assumption 3.3 allows to split, and its splitting matrix."""
     S = s2d.splitting_matrices(network, X, Y, "squared")[0]
     radii, weights = _radii(S), np.abs(network.weights.ravel())
-    candidates = np.flatnonzero((weights >= 1 - UNIT_TOLERANCE) & (radii >= rho_0))
+    enough = (radii >= rho_0) & (radii > 0)
+    candidates = np.flatnonzero((weights >= 1 - UNIT_TOLERANCE) & enough)
     if len(candidates) == 0:
         return None
     order = {"largest": -radii, "smallest": radii, "lightest": weights}[pick]
