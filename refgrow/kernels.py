@@ -80,9 +80,12 @@ def weighted_grams(C: Any, X: Any) -> np.ndarray:
     Source: S2D-Def-2.1 and S2D-Eq-5, for neurons sigma(theta · x).
     """
     X = validation.as_array(X, "X", ("n", "d"))
-    n, d = X.shape
-    C = validation.as_array(C, "C", ("m", n), hint=f"One column for each of the {n} rows of X.")
-    m = len(C)
+    hint = f"One column for each of the {len(X)} rows of X."
+    return _grams(validation.as_array(C, "C", ("m", len(X)), hint=hint), X)
+
+
+def _grams(C: np.ndarray, X: np.ndarray) -> np.ndarray:
+    m, d = len(C), X.shape[1]
     out = np.zeros((m, d, d))
     if 1 < m and d <= _FEATURES_A_NEURON * m:
         for first in range(0, m, _NEURONS):
@@ -242,18 +245,26 @@ _LAPACK_BLOCK = 64  # columns at a time, as LAPACK's own query answers
 _PACKED = 4  # from so many vectors on the matrix product of BLAS is worth its packing of X
 
 _TINY = 1e-300  # in place of a pivot that is zero
+_MODERATE = 512  # sizes from 2^-512 to 2^512 have squares
 
 # Columns of zeros (the margins of images) are left out when they are one in twenty.
 _NONZERO = 0.95
 
-# Cost of both ways in units of a flop of `A @ A`. A product S v costs 4 n d, but packing X costs
-# as much as eighteen vectors; a matrix costs n d^2 to form, its reduction 4/3 d^3 at half speed.
-_PACKING = 18
-_REDUCTION = 3
+# Cost of both ways in units of a flop of `A @ A`, to a fifth for n = 500 and 5000, m = 1 to 32 and
+# d = 64 to 785. A product S v is 4 n d; BLAS packs X once for all, at the price of fourteen more
+# vectors. For a few vectors X is read from memory for each, at the price of five. A matrix is
+# n d^2 to form, and its reduction 4/3 d^3, half of them at the speed of memory.
+_PACKING = 14
+_READING = 5
+_FORMING = 1.3
+_REDUCTION = 2.3
+_REDUCTION_SQUARE = 700
+
 # Matrix-free where so many steps or more cost less than the matrices. Twenty to forty suffice for
-# digits and for features with a decaying scale, some sixty for white noise.
-_LEAST_STEPS = 40
-_MOST_STEPS = 128
+# digits and for features with a decaying scale, fifty to eighty for white noise.
+_LEAST_STEPS = 48
+_MOST_STEPS = 160
+_JUDGED = 8  # steps after which it can be seen how many more it will take, to a third
 
 
 def extreme_eigenpairs(
@@ -322,31 +333,14 @@ def extreme_eigenpairs(
     n, d = X.shape
     C = validation.as_array(C, "C", ("m", n), hint=f"One column for each of the {n} rows of X.")
     tol = validation.as_scalar(tol, "tol", at_least=LEAST_TOLERANCE, below=1)
-    C, X, exponents = _of_order_one(C, X)
-    columns = np.flatnonzero(X.any(axis=0))
-    if 0 < len(columns) <= _NONZERO * d:
-        X = np.ascontiguousarray(X[:, columns])
-    else:
-        columns = np.arange(d)
     lam, v = np.zeros((2, len(C))), np.zeros((2, len(C), d))
-    v[0, :, 0] = v[1, :, -1] = 1.0  # the answer for S_j = 0
-    left = np.flatnonzero(C.any(axis=1))
-    steps = _worthwhile_steps(max(len(left), 1), n, len(columns))
-    if steps >= _LEAST_STEPS:
-        failed = [left[:0]]
-        for rows in _parts(left, max(8, _BASIS // (steps * len(columns)))):
-            values, pair, there = _by_lanczos(C[rows], X, tol, steps)
-            _place(values[:, there], pair[:, there], rows[there], columns, lam, v)
-            failed.append(rows[~there])
-        left = np.concatenate(failed)
-    for rows in _parts(left, max(1, _MATRICES // len(columns) ** 2)):
-        _place(*_by_forming(C[rows], X), rows, columns, lam, v)
-    with np.errstate(over="ignore"):
-        lam = np.ldexp(lam, exponents)
-    if not np.isfinite(lam).all():
-        raise ValueError(
-            "C and X are too large: an eigenvalue is beyond the largest float. Scale them down."
-        )
+    if d > _STACKED or not _by_stack(C, X, lam, v):
+        _by_neuron(C, X, tol, lam, v)
+        if not np.isfinite(lam).all():
+            raise ValueError(
+                "C and X are too large: an eigenvalue is beyond the largest float. Scale them down."
+            )
+    _sign(v.reshape(-1, d))
     return lam[0], v[0], lam[1], v[1]
 
 
@@ -362,31 +356,82 @@ def signed(vectors: np.ndarray) -> np.ndarray:
     (..., d) ndarray
         Entries up to 1e-8 of a vector's largest are negligible.
     """
-    size = np.abs(vectors)
-    first = np.argmax(size > NEGLIGIBLE * size.max(axis=-1, keepdims=True), axis=-1)
-    lead = np.take_along_axis(vectors, first[..., None], axis=-1)
-    return vectors * np.where(lead < 0, -1.0, 1.0)
+    vectors = np.array(vectors, dtype=float, order="C")
+    _sign(vectors.reshape(-1, vectors.shape[-1]))
+    return vectors
 
 
-def _of_order_one(C: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """C and X over powers of two, one for each neuron, and the exponents of S_j (m,).
+def _sign_py(vectors):
+    for i in range(vectors.shape[0]):
+        largest = 0.0
+        for a in range(vectors.shape[1]):
+            largest = max(largest, abs(vectors[i, a]))
+        for a in range(vectors.shape[1]):
+            if abs(vectors[i, a]) > NEGLIGIBLE * largest:
+                if vectors[i, a] < 0.0:
+                    for b in range(vectors.shape[1]):
+                        vectors[i, b] = -vectors[i, b]
+                break
 
-    No bit of a result changes, and sums over samples neither overflow nor vanish.
-    """
-    of_rows = np.frexp(np.maximum(C.max(axis=1), -C.min(axis=1)))[1]
-    of_X = int(np.frexp(max(X.max(), -X.min()))[1])
-    if abs(of_X) > 256:  # below, squares are far from the limits and X need not be copied
-        X = np.ldexp(X, -of_X)
+
+_sign = jit(_sign_py)
+
+
+def _by_stack(C: np.ndarray, X: np.ndarray, lam: np.ndarray, v: np.ndarray) -> bool:
+    """Small matrices, in few calls; whether they were of moderate size, so that this was exact."""
+    together = _MATRICES // X.shape[1] ** 2
+    for first in range(0, len(C), together):
+        rows = slice(first, first + together)
+        S = _grams(C[rows], X)
+        if not np.isfinite(S).all():
+            return False
+        values, vectors = np.linalg.eigh(S)
+        lam[:, rows] = values[:, [0, -1]].T
+        v[:, rows] = vectors[:, :, [0, -1]].transpose(2, 0, 1)
+    size = np.abs(lam).max(axis=0)
+    odd = (size < 2.0**-_MODERATE) | (size > 2.0**_MODERATE)
+    return not (_exponent(X) or (odd.any() and C[odd].any()))
+
+
+def _by_neuron(C: np.ndarray, X: np.ndarray, tol: float, lam: np.ndarray, v: np.ndarray) -> None:
+    """Matrices of any size and scale, one by one where they are formed at all."""
+    of_X = int(_exponent(X))
+    of_rows = _exponent(C, axis=1)
+    # Over powers of two no bit of a result changes, and sums neither overflow nor vanish.
+    X = np.ldexp(X, -of_X) if of_X else X
+    C = np.ldexp(C, -of_rows[:, None]) if of_rows.any() else C
+    columns = np.flatnonzero(X.any(axis=0))
+    if 0 < len(columns) <= _NONZERO * X.shape[1]:
+        X = np.ascontiguousarray(X[:, columns])
     else:
-        of_X = 0
-    return np.ldexp(C, -of_rows[:, None]), X, of_rows + 2 * of_X
+        columns = np.arange(X.shape[1])
+    n, d = X.shape
+    v[0, :, 0] = v[1, :, -1] = 1.0  # the answer for S_j = 0
+    left = np.flatnonzero(C.any(axis=1))
+    if len(left) and _worthwhile_steps(len(left), n, d) >= _LEAST_STEPS:
+        failed = []
+        for rows in _parts(left, max(8, _BASIS // (min(_MOST_STEPS, d) * d))):
+            values, pair, there = _by_lanczos(C[rows], X, tol)
+            _place(values[:, there], pair[:, there], rows[there], columns, lam, v)
+            failed.append(rows[~there])
+        left = np.concatenate(failed)
+    for rows in _parts(left, max(1, _MATRICES // d**2)):
+        _place(*_by_forming(C[rows], X), rows, columns, lam, v)
+    with np.errstate(over="ignore"):
+        lam[:] = np.ldexp(lam, of_rows + 2 * of_X)
 
 
-def _worthwhile_steps(m: int, n: int, d: int) -> int:
-    """How many Lanczos steps cost as much as the matrices, at most as many as a basis is given."""
-    matrix = n * d**2 + _REDUCTION * d**3
-    step = 4 * n * d * (1 + _PACKING / m)
-    return max(1, min(int(matrix / step), _MOST_STEPS))
+def _exponent(A: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """The powers of two to divide by; zero where squares of squares are far from all limits."""
+    power = np.frexp(np.maximum(A.max(axis=axis), -A.min(axis=axis)))[1]
+    return np.where(np.abs(power) > _MODERATE // 8, power, 0)
+
+
+def _worthwhile_steps(m: int, n: int, d: int) -> float:
+    """How many steps of Lanczos' method for m neurons cost as much as their matrices."""
+    matrix = d**2 * (_FORMING * n + _REDUCTION * d + _REDUCTION_SQUARE)
+    step = 4 * n * d * min(m + _PACKING, m * _READING)
+    return m * matrix / step
 
 
 def _parts(rows: np.ndarray, largest: int) -> list[np.ndarray]:
@@ -405,7 +450,7 @@ def _place(
     """Eigenpairs of S_j[columns, columns] as those of S_j, whose other entries are zero."""
     lam[:, rows] = values
     v[:, rows] = 0.0
-    v[:, rows[:, None], columns] = signed(pair)
+    v[:, rows[:, None], columns] = pair
     d = v.shape[2]
     if len(columns) < d:  # zero is an eigenvalue, and an end where the others are on one side of it
         unit = np.zeros(d)
@@ -420,76 +465,89 @@ def _place(
 
 def _by_forming(C: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Extreme eigenvalues (2, m) and eigenvectors (2, m, d) of the matrices."""
-    S = weighted_grams(C, X)
-    if S.shape[1] <= _STACKED:
-        values, vectors = np.linalg.eigh(S)
-        return values[:, [0, -1]].T, vectors[:, :, [0, -1]].transpose(2, 0, 1)
+    S = _grams(C, X)
     values, pair = np.empty((2, len(S))), np.empty((2, len(S), S.shape[1]))
     for j, matrix in enumerate(S):
-        values[:, j], pair[:, j] = _ends_of_matrix(matrix)
+        found = _by_reduction(matrix) if len(matrix) > _STACKED else None
+        if found is None:
+            every, vectors = np.linalg.eigh(matrix)
+            found = every[[0, -1]], vectors.T[[0, -1]]
+        values[:, j], pair[:, j] = found
     return values, pair
 
 
-def _ends_of_matrix(S: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Extreme eigenvalues (2,) and eigenvectors (2, d), by reduction to tridiagonal T = Q^T S Q.
+def _by_reduction(S: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Extreme eigenvalues (2,) and eigenvectors (2, d) by way of a tridiagonal matrix T = Q^T S Q.
 
-    A third of the work of a decomposition, which stands behind it.
+    A third of the work of a decomposition. None where rounding spoils it: a multiple eigenvalue
+    leaves T in pieces, and both ends may be looked for in the same.
     """
     d = len(S)
     reflectors, diagonal, beside, tau, _ = dsytrd(S.T, lower=1, lwork=_LAPACK_BLOCK * d)
-    value, z = np.empty((1, 2)), np.zeros((1, 2, d))
+    lam, z = np.empty((1, 2)), np.zeros((1, 2, d))
     beside = np.append(beside, 0.0)[None]
-    _ends_of_tridiagonals(diagonal[None], beside, np.zeros(1, np.int64), d, value, z)
-    value, z = value[0], z[0]
+    _ends_of_tridiagonals(diagonal[None], beside, np.zeros(1, np.int64), d, lam, z)
+    lam, z = lam[0], z[0]
     # Q is a product of reflections that leave the first entry alone.
     below = np.asfortranarray(reflectors[1:, :-1])
     z[:, 1:] = dormqr("L", "N", below, tau, z[:, 1:].T, _LAPACK_BLOCK * d)[0].T
     z /= np.linalg.norm(z, axis=1)[:, None]
-    # Where an eigenvalue is multiple T falls into pieces, and the recurrences may leave the piece.
-    residual = np.linalg.norm(z @ S - value[:, None] * z, axis=1).max()
-    if abs(z[0] @ z[1]) > _ORTHOGONAL or residual > _BACKWARD * np.abs(value).max():
-        values, vectors = np.linalg.eigh(S)
-        value, z = values[[0, -1]], vectors.T[[0, -1]]
-    return value, z
+    residual = np.linalg.norm(z @ S - lam[:, None] * z, axis=1).max()
+    good = residual <= _BACKWARD * np.abs(lam).max() and abs(z[0] @ z[1]) <= _ORTHOGONAL
+    return (lam, z) if good else None
 
 
 # -------------------------------------------------- without them
 
 
 def _by_lanczos(
-    C: np.ndarray, X: np.ndarray, tol: float, steps: int
+    C: np.ndarray, X: np.ndarray, tol: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Extreme eigenvalues (2, m), eigenvectors (2, m, d), and for whom they are within `tol` (m,).
 
     Lanczos' method: S_j Q = Q T + beta q e^T with Q orthonormal from the start on and T
     tridiagonal. An eigenpair (theta, z) of T is one of S_j, (theta, Q z), up to beta |z_last|.
     """
-    m, d = len(C), X.shape[1]
+    (m, n), d = C.shape, X.shape[1]
+    steps = min(_MOST_STEPS, d)
     Q = np.empty((m, steps, d))
     Q[:, 0] = _start(d)
     alpha, beta, theta = np.zeros((m, steps)), np.zeros((m, steps)), np.zeros((m, 2))
     z, pair, there = np.zeros((m, 2, steps)), np.zeros((2, m, d)), np.zeros(m, bool)
+    decades = np.zeros((steps, m))  # how far the error is from the aim
     active, weights = np.arange(m), C
     for k in range(steps):
         W = _products_with(weights, X, Q[active, k])
         _lanczos_step(W, active, k, Q, alpha, beta)
         _ends_of_tridiagonals(alpha, beta, active, k + 1, theta, z)
-        radius = np.abs(theta[active]).max(axis=1)
+        radius = np.maximum(np.abs(theta[active]).max(axis=1), _TINY)
         rest = beta[active, k] * (beta[active, k] > _EXHAUSTED * radius)
-        residual = rest[:, None] * np.abs(z[active, :, k])
-        missed = residual * np.abs(z[active, :, 0]) * (np.sqrt(d) / _OVERLAP)
-        stop = (np.maximum(residual, missed) <= 0.5 * tol * radius[:, None]).all(axis=1)
-        if stop.any():
-            for j in active[stop]:
-                pair[:, j] = z[j, :, : k + 1] @ Q[j, : k + 1]
-            there[active[stop]] = True
-            active = active[~stop]
+        ends = np.abs(z[active])
+        missed = np.maximum(1.0, ends[:, :, 0] * (np.sqrt(d) / _OVERLAP))
+        error = rest * (ends[:, :, k] * missed).max(axis=1) / (0.5 * tol * radius)
+        for j in active[error <= 1.0]:
+            there[j], pair[:, j] = True, z[j, :, : k + 1] @ Q[j, : k + 1]
+        if there[active].any():
+            active = np.flatnonzero(~there)
             weights = C[active]
-            if not len(active):
-                break
-    values = np.zeros((2, m))
-    _verify(C, X, tol, values, pair, there)
+        decades[k, active] = np.log10(error[error > 1.0])
+        if not len(active) or _too_slow(decades[: k + 1, active], n, d):
+            break
+    values = _verify(C, X, tol, pair, there)
     return values, pair, there
+
+
+def _too_slow(decades: np.ndarray, n: int, d: int) -> bool:
+    """Whether to give up: the steps it will take from here on cost more than the matrices.
+
+    Judged by the average progress so far. It is slower at first, so this rarely gives up in error
+    near the end, when little is left.
+    """
+    taken, m = decades.shape
+    if taken < _JUDGED:
+        return False
+    left, progress = decades[-1].mean(), (decades[2] - decades[-1]).mean() / (taken - 3)
+    return bool(left > progress * _worthwhile_steps(m, n, d))
 
 
 def _start(d: int) -> np.ndarray:
@@ -522,14 +580,13 @@ def _verify(
     C: np.ndarray,
     X: np.ndarray,
     tol: float,
-    values: np.ndarray,
     pair: np.ndarray,
     there: np.ndarray,
-) -> None:
-    """Rayleigh quotients of the eigenvectors; who is `there` stays so if the residuals say so."""
-    rows = np.flatnonzero(there)
+) -> np.ndarray:
+    """Rayleigh quotients (2, m); who is `there` stays so if the residuals say so."""
+    values, rows = np.zeros(pair.shape[:2]), np.flatnonzero(there)
     if not len(rows):
-        return
+        return values
     V = pair[:, rows] / np.linalg.norm(pair[:, rows], axis=2)[..., None]
     W = _products_with(np.tile(C[rows], (2, 1)), X, V.reshape(-1, X.shape[1])).reshape(V.shape)
     lam = (V * W).sum(axis=2)
@@ -537,6 +594,7 @@ def _verify(
     parallel = np.abs((V[0] * V[1]).sum(axis=1))
     there[rows] = (residual <= tol * np.abs(lam).max(axis=0)) & (parallel <= _ORTHOGONAL)
     values[:, rows], pair[:, rows] = lam, V
+    return values
 
 
 def _lanczos_step_py(W, rows, k, Q, alpha, beta):
