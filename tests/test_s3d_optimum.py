@@ -69,7 +69,7 @@ def problems(rng):
             yield turned(spectrum, rng)[0], c, np.sort(spectrum)
 
 
-def found_by_search(S, c, m, goal, rng, rounds=10):
+def found_by_search(S, c, m, goal, rng, rounds=30):
     """The best of two starts a sign pattern, and of more until the goal is reached."""
     best = (np.inf, None, None)
     for _ in range(rounds):
