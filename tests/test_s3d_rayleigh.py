@@ -80,6 +80,12 @@ def test_c_3_converges_below_the_edge_and_not_above(ascent, evidence):
 
 @pytest.mark.statement("S3D-C.3-RQ")
 def test_c_3_the_wanted_vector_attracts_and_repels(evidence):
+    # By hand: diag(0, 1) and (1, s): a step t takes s to (1 - 2 t) s, up to s^3.
+    for t in (0.2, 0.9, 1.1):
+        found = s3d.rayleigh_descent(
+            products_with(np.diag([0.0, 1.0])[None]), [[1.0, 1e-4]], t, steps=1, tol=0.0
+        )
+        assert abs(found.vectors[0, 1] / found.vectors[0, 0] - (1 - 2 * t) * 1e-4) < 1e-11
     spectrum = np.array([-2.0, 0.5, 1.0, 3.0])
     S, edge = np.diag(spectrum)[None], 1 / 5
     for factor in (0.9, 0.99, 1.01, 1.1):
@@ -99,7 +105,8 @@ def test_c_3_the_wanted_vector_attracts_and_repels(evidence):
         products_with(S), [[1.0, 0.0, 0.0, 1e-3]], tau / 10, steps=500, tol=0.0
     )
     share = found.vectors[0, 3] ** 2
-    evidence("share of v_max above the edge, and the prediction", (share, 0.5 - 1 / tau))
+    evidence("share of v_max above the edge", share)
+    evidence("its prediction", 0.5 - 1 / tau)
     assert abs(share - (0.5 - 1 / tau)) < EXACT and abs(found.vectors[0, 1]) < EXACT
     # At it, the ratio is (1 - 2 s) / (1 + 2 s): it converges still, but as slowly as 1 / sqrt(8 k).
     found = s3d.rayleigh_descent(
@@ -251,7 +258,7 @@ def test_c_3_a_start_without_the_wanted_vector_does_not_find_it(evidence):
     # A millionth of the wanted vector is enough.
     found = s3d.rayleigh_descent(products_with(S), [[1e-6, 1.0, 1.0, 1.0]], 0.15)
     assert abs(found.eigenvalues[0] + 3) < FOUND
-    # The kernel that growing uses has no such start.
+    # The kernel that growing uses starts with an entry for every feature.
     X = np.eye(4)
     low, *_ = kernels.extreme_eigenpairs(np.array([[-3.0, -1.0, 0.5, 2.0]]), X)
     assert abs(low[0] + 3) < EXACT
@@ -420,6 +427,8 @@ def test_cost_of_a_product_of_all_neurons(monkeypatch, evidence):
     for m, n, d in ((1, 1, 1), (2, 3, 5), (4, 6, 8), (3, 9, 2)):
         assert products_counted(monkeypatch, m, n, d) == 2 * m * n * d + m * n
     evidence(for_2_neurons_3_samples_5_parameters=products_counted(monkeypatch, 2, 3, 5))
+    # One neuron with one parameter and 100 samples: m d^2 is one.
+    assert products_counted(monkeypatch, 1, 100, 1) == 300
     # O(m d^2) without the number of samples is a bound neither above nor below: it is passed as
     # soon as n > d, and far from reached for a few samples.
     assert products_counted(monkeypatch, 2, 64, 4) > 10 * 2 * 4**2
