@@ -15,6 +15,8 @@ GOLDEN = (1 + np.sqrt(5)) / 2
 CONSTANTS = (1.0, 1 + 1e-15, 1 + 1e-12, 1 + 1e-8, 1.001, 1.3, 2.0, 3.0, 2 + 5**0.5, 5.0, 30.0, 1e4)
 constants = st.sampled_from(CONSTANTS) | st.floats(1, 6)
 
+REACHED = 1e-6  # times c: where the search counts as having reached a value, SLSQP's stopping rule
+
 KINDS = {
     "zero": [0.0, 0.0, 0.0],
     "positive definite": [0.3, 1.0],
@@ -35,6 +37,10 @@ _eigenvalues = st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0]) | st.floats(-3, 3)
 _spectra = st.lists(_eigenvalues, min_size=1, max_size=4).map(sorted)
 matrices = symmetric_matrices(st.sampled_from(list(KINDS.values())) | _spectra)
 """(S, spectrum): every kind of symmetric matrix, d = 1 to 4."""
+
+
+def halves(c):
+    return (c + 1) / 2, (c - 1) / 2
 
 
 def value(S, weights, directions):
@@ -150,6 +156,16 @@ def search(S, c, m, rng, starts):
         for _ in range(starts):
             w, D = rng.random(m) * (c + 1) / 2, rng.normal(size=(m, d)) * rng.choice([0.3, 1.0])
             best = min(best, polish(S, c, signs, w, D), key=lambda found: found[0])
+    return best
+
+
+def found_by_search(S, c, m, goal, rng, rounds=30):
+    """The best of two starts a sign pattern, and of more until the goal is reached."""
+    best = (np.inf, None, None)
+    for _ in range(rounds):
+        best = min(best, search(S, c, m, rng, starts=2), key=lambda scheme: scheme[0])
+        if best[0] <= goal + REACHED * c:
+            break
     return best
 
 

@@ -549,41 +549,6 @@ def test_thm_2_3_labels_are_swapped(c, evidence):
         assert s3d.best_scheme(np.diag(spectrum), c, 4).gain == scheme.gain
 
 
-# Equation 12 -----------------------------------------------------------------------------------
-
-
-def kappa(c, m):
-    return (c - 1) / (c + 1) if m == 2 else (c - 1) / 2
-
-
-@pytest.mark.statement("S3D-Eq-12")
-@settings(max_examples=200)
-@given(matrices, constants, st.integers(2, 6))
-def test_eq_12_gain_and_spectral_radius(evidence, drawn, c, m):
-    _, spectrum = drawn
-    rho = np.abs(spectrum).max()
-    gain = s3d.best_gain(spectrum[0], spectrum[-1], c, m)
-    assert gain <= -kappa(c, m) * rho + EXACT * c * rho
-    assert gain >= -(1.0 if m == 2 else c) * rho - EXACT * c * rho
-
-
-@pytest.mark.statement("S3D-Eq-12")
-def test_eq_12_the_constant_is_the_best(evidence):
-    for c in (1.001, 1.3, 3.0, 9.0):
-        for m in (2, 3, 4, 5):
-            k = kappa(c, m)
-            # Semi-definite: -G is kappa rho exactly; 0.99 kappa is not the best, 1.01 is too much.
-            gain = s3d.best_gain(0.0, 1.0, c, m)
-            assert 1.01 * -k < gain < 0.99 * -k and abs(gain + k) < EXACT
-    assert s3d.best_gain(1.0, 1.0, 1.0, 4) == 0  # And at c = 1 it is zero: no decrease for S = 1.
-    # "All proportional" it is not: at c = 3, rho = 1, m = 3, -G runs from 1 to max(a, 3 - 2/a) = 2.
-    lam_min = -np.linspace(0, 1, 1001)
-    for m, c, top in [(2, 3.0, 1.0), (3, 3.0, 2.0), (3, 1.3, 3 - 2 / 1.15), (4, 3.0, 3.0)]:
-        gains = s3d.best_gain(lam_min, 1.0, c, m)
-        evidence(f"-G/rho for m = {m}, c = {c}", (-gains.max(), -gains.min()))
-        assert abs(gains.max() + kappa(c, m)) < EXACT and abs(gains.min() + top) < EXACT
-
-
 # Lemmas A.3, A.4, A.6, A.7 ---------------------------------------------------------------------
 
 
