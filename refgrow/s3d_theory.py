@@ -13,10 +13,10 @@ order:
 
 - Assumption 3.1: `feature_gram`, `constants`; Lemma 3.2: `loss_bounds`;
 - eq 12: `kappa`; the third derivative along a split: `loss_jet`, `split_constant`,
-  `constant_bound`;
+  `even_constant`, `constant_bound`;
 - Assumption 3.3: `largest_size`, and Algorithm 1 run under it: `descend`;
 - Theorem 3.4: `splits_needed`; what the same argument gives without waste:
-  `sharper_splits_needed`, `adaptive_splits_needed`;
+  `sharper_splits_needed`, `adaptive_splits_needed`, `even_splits_needed`;
 - Theorem B.1: `printed_binary_splits`, whose constant is not the one its proof gives;
 - Lemma B.2: `initial_loss_bound`, `initial_neurons`, and both as printed.
 
@@ -380,6 +380,37 @@ def split_constant(
     return float(np.abs(jet[3]).max()) / 6
 
 
+def even_constant(
+    network: Shallow, split: growth.Split, X: Any, Y: Any, size: float, *, points: int = 17
+) -> float:
+    """C_4, measured: the largest |g'''(s)| / (24 s) of the loss along an even split, 0 < s <= size.
+
+    Then the loss after the split is at most L + (size^2 / 2) gain + C_4 size^4: the remainder is
+    the integral of g'''(s) (size - s)^2 / 2.
+
+    Parameters
+    ----------
+    network, split, X, Y, size, points : as for `split_constant`
+        For an uneven split it is not bounded as the points crowd at zero.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `split_constant`.
+
+    Source: not in the paper; the argument of S3D Thm 3.4, B.2 (S3D-Thm-3.4).
+    """
+    size = validation.as_scalar(size, "size", above=0)
+    points = validation.as_integer(points, "points", at_least=2)
+    sizes = np.linspace(0, size, points)[1:]
+    jet = loss_jet(network, split, X, Y, sizes)
+    return float(np.abs(jet[3] / sizes).max()) / 24
+
+
 def constant_bound(
     X: Any, loss: float, weight: float, size: float, c: float, second: float, third: float
 ) -> float:
@@ -503,12 +534,13 @@ def splits_needed(
 def sharper_splits_needed(
     known: Constants, loss: float, eta: float, size: float, c: float, copies: int
 ) -> float:
-    """T without waste: the radius is above rho_0 as long as the loss is far above eta.
+    """T without waste: the radius is above rho_0 as long as the loss is above eta.
 
-    At loss L a neuron with |w| >= 1 has rho >= (2 L / alpha)^(1/2), with the 1/2 of the loss, so a
-    split gains k L^(1/2), k = eps^2 kappa (2 / alpha)^(1/2) / 4, and sqrt(L - k sqrt(L)) <=
+    At loss L a neuron with |w| >= 1 has rho >= (2 L / alpha)^(1/2) = sqrt(2 L / eta) rho_0, with
+    the 1/2 of the loss, and the third order takes at most eps^2 kappa rho_0 / 4. So a split gains
+    k L^(1/2), k = (1/sqrt(2) - 1/4) eps^2 kappa rho_0 / sqrt(eta), and sqrt(L - k sqrt(L)) <=
     sqrt(L) - k/2: T = ceil(2 (sqrt(L_0) - sqrt(eta)) / k). It is below `splits_needed` by the
-    factor sqrt(2 eta) / (sqrt(L_0) + sqrt(eta)).
+    factor 2 sqrt(eta) / ((2 sqrt(2) - 1) (sqrt(L_0) + sqrt(eta))), at most 1/1.83.
 
     Parameters, Returns and Raises as for `splits_needed`.
 
@@ -516,7 +548,8 @@ def sharper_splits_needed(
     """
     loss = validation.as_scalar(loss, "loss", at_least=0)
     size = validation.as_scalar(size, "size", above=0)
-    k = size**2 * kappa(c, copies) * np.sqrt(2.0) * known.rho_0(eta) / np.sqrt(eta) / 4
+    gain = (np.sqrt(0.5) - 0.25) * size**2 * kappa(c, copies)
+    k = gain * known.rho_0(eta) / np.sqrt(eta)
     return _whole(2 * max(np.sqrt(loss) - np.sqrt(eta), 0.0), k)
 
 
@@ -552,6 +585,43 @@ def adaptive_splits_needed(
     if loss <= eta:
         return 0.0
     return _whole(2 * (1 / np.sqrt(eta) - 1 / np.sqrt(loss)), k)
+
+
+def even_splits_needed(
+    known: Constants, loss: float, eta: float, C: float, c: float, copies: int
+) -> float:
+    """T for quartets, which have no third order: the loss falls by a fixed share at every split.
+
+    Quartets and the triplets of eqs 9 and 10 are even in s, so g'''(0) = 0 and the loss after a
+    split is at most L + (eps^2 / 2) gain + C_4 eps^4. At eps^2 = kappa rho(S_i) / (4 C_4) the split
+    gains (kappa rho)^2 / (16 C_4) >= kappa^2 L / (8 alpha C_4): a number of splits of order
+    (n / d) log(L_0 / eta), T = ceil(log(L_0 / eta) / -log(1 - kappa^2 / (8 alpha C_4))).
+
+    Parameters
+    ----------
+    known, loss, eta, c, copies : as for `splits_needed`
+    C : float
+        > 0: C_4, `even_constant`, for all splits of the run.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of range.
+
+    Source: not in the paper; the argument of S3D Thm 3.4, B.2 (S3D-Thm-3.4, S3D-rate).
+    """
+    loss = validation.as_scalar(loss, "loss", at_least=0)
+    C = validation.as_scalar(C, "C", above=0)
+    share = (kappa(c, copies) * known.rho_0(eta)) ** 2 / (8 * C * eta)
+    if loss <= eta:
+        return 0.0
+    if share >= 1:
+        return 1.0
+    return _whole(float(np.log(loss / eta)), -float(np.log1p(-share)))
 
 
 def _whole(above: float, below: float) -> float:
