@@ -364,11 +364,12 @@ def test_thm_2_3_the_bound_at_its_edge(evidence):
     w, D, gain = s3d.best_scheme(S, c, 4)
     evidence(gain=gain)
     assert value(S, w, D) < 0.99 * -(2 * 1 + 1 * 2) and value(S, w, D) >= 1.01 * -4.0
-    # Three copies do not reach it unless S is semi-definite or c = 1: b^2 / a (l + u) short.
-    for lam_min, lam_max, c in [(-1.0, 2.0, 3.0), (-0.2, 1.0, 1.3), (-1.0, 5.0, 9.0)]:
-        short = s3d.best_gain(lam_min, lam_max, c, 3) - s3d.best_gain(lam_min, lam_max, c, 4)
-        evidence(f"quartet beyond triplet, {lam_min, lam_max, c}", short)
-        assert short > 1e-3
+    # Three copies do not reach it unless S is semi-definite or c = 1.
+    for l, u, c in [(1.0, 2.0, 3.0), (0.2, 1.0, 1.3), (1.0, 5.0, 9.0)]:
+        a, b = (c + 1) / 2, (c - 1) / 2
+        short = s3d.best_gain(-l, u, c, 3) - s3d.best_gain(-l, u, c, 4)
+        evidence(f"quartet beyond triplet, spectrum {-l}, {u}, c = {c}", short)
+        assert abs(short - min(a * l, b * u, b**2 * (l + u) / a)) < EXACT and short > 1e-3
     for lam_min, lam_max in [(0.0, 2.0), (-1.0, 0.0), (0.5, 1.0), (-2.0, -1.0)]:
         assert s3d.best_gain(lam_min, lam_max, 3.0, 3) == s3d.best_gain(lam_min, lam_max, 3.0, 4)
 
