@@ -1,7 +1,10 @@
 """Toy problems, deterministic given `rng`."""
 
+import gzip
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -177,3 +180,63 @@ def xor(*, samples: int = 200, deviation: float = 0.15, rng: Any = None) -> Prob
     corners = rng.choice([-1.0, 1.0], size=(samples, 2))
     labels = (corners[:, 0] * corners[:, 1] < 0).astype(np.int64)
     return Problem(corners + deviation * rng.normal(size=(samples, 2)), labels)
+
+
+def mnist(
+    folder: "str | os.PathLike[str]", *, samples: int | None = None, part: str = "train"
+) -> Problem:
+    """Handwritten digits from the four files that MNIST and its relatives come in.
+
+    Nothing is drawn and nothing is downloaded: the first samples, in the order of the files.
+
+    Parameters
+    ----------
+    folder : str or path
+        With `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, the same with `t10k`; as they
+        are or compressed (.gz).
+    samples : int, optional
+        Only the first so many.
+    part : "train" or "t10k"
+
+    Returns
+    -------
+    Problem
+        X (n, pixels), row by row, black 0 and white 1; labels Y (n,).
+
+    Raises
+    ------
+    FileNotFoundError
+        Where a file is in the folder neither as it is nor compressed.
+    ValueError, TypeError
+        For arguments out of range, files of another format, too few samples.
+    """
+    part = validation.one_of(part, "part", ("train", "t10k"))
+    if samples is not None:
+        samples = validation.as_integer(samples, "samples", at_least=1)
+    pixels = _idx(Path(folder), f"{part}-images-idx3-ubyte", 3, samples)
+    labels = _idx(Path(folder), f"{part}-labels-idx1-ubyte", 1, samples)
+    if len(pixels) != len(labels):
+        raise ValueError(f"{folder} has {len(pixels)} images, but {len(labels)} labels.")
+    return Problem(pixels.reshape(len(pixels), -1) / 255.0, labels.astype(np.int64))
+
+
+def _idx(folder: Path, name: str, dimensions: int, samples: int | None) -> np.ndarray:
+    """An array of bytes: two zeros, 8 for bytes, the dimensions, each size as four bytes, data."""
+    plain, packed = folder / name, folder / f"{name}.gz"
+    if not plain.exists() and not packed.exists():
+        raise FileNotFoundError(f"there is neither {name} nor {name}.gz in {folder}.")
+    with plain.open("rb") if plain.exists() else gzip.open(packed) as file:
+        head = np.frombuffer(file.read(4 + 4 * dimensions), np.uint8)
+        if len(head) < 4 + 4 * dimensions or head[:4].tolist() != [0, 0, 8, dimensions]:
+            raise ValueError(f"{name} in {folder} is no IDX file of {dimensions}-D bytes.")
+        shape = np.frombuffer(head[4:].tobytes(), ">u4").astype(int)
+        if samples is not None:
+            if samples > shape[0]:
+                raise ValueError(
+                    f"samples must be at most {shape[0]}, what {name} has; got {samples}."
+                )
+            shape[0] = samples
+        found = np.frombuffer(file.read(int(shape.prod())), np.uint8)
+    if len(found) < shape.prod():
+        raise ValueError(f"{name} in {folder} ends early, after {len(found)} bytes of data.")
+    return found.reshape(shape)
