@@ -374,11 +374,9 @@ def _rule(most: Any, share: Any, budget: Any, costs: Any) -> tuple[Any, Any, Any
 
 
 def _symmetric(scheme: Scheme) -> bool:
-    """Whether the scheme's third moment vanishes: every copy has its mirror image or rests."""
-    # The squared norm of sum_i w_i delta_i (x) delta_i (x) delta_i, from the inner products alone.
-    cubes = (scheme.directions @ scheme.directions.T) ** 3
-    size = np.abs(scheme.weights)
-    return bool(scheme.weights @ cubes @ scheme.weights < 1e-12 * (size @ np.abs(cubes) @ size))
+    """Whether the terms of third order cancel: every copy has its mirror image or rests."""
+    copies = {(w, *d) for w, d in zip(scheme.weights, scheme.directions + 0.0, strict=True) if w}
+    return copies == {(w, *(0.0 - x for x in d)) for w, *d in copies}
 
 
 # Appendix C.1: how many copies each neuron gets ------------------------------------------------
@@ -784,7 +782,11 @@ def _extremes(lam_min: Any, lam_max: Any, c: Any) -> tuple[np.ndarray, np.ndarra
     c = validation.as_array(c, "c", None)
     if c.min() < 1:
         raise ValueError(f"c must be at least 1; got {c.min():g}.")
-    return c, np.maximum(-lam_min, 0.0), np.maximum(lam_max, 0.0)
+    low, high = np.maximum(-lam_min, 0.0), np.maximum(lam_max, 0.0)
+    with np.errstate(over="ignore"):
+        if not np.isfinite(c * (low + high)).all():
+            raise ValueError("lam_min, lam_max and c are too large: a gain overflows.")
+    return c, low, high
 
 
 def _ordered(lam_min: Any, lam_max: Any) -> tuple[np.ndarray, np.ndarray]:
