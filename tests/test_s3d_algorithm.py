@@ -348,6 +348,7 @@ def test_alg_1_rules():
         costs[order[0]] = 10.0
         plan = decide(copies=copies, budget=14 + 2 * (copies - 1), costs=costs)
         assert sorted(split_neurons(plan)) == sorted((0, int(j)) for j in order[1:3])
+    assert len(decide(most=9, threshold=-1.0).edits) == 3  # 1 exactly, and what is above
     assert split_neurons(decide()) == [(0, 2)]  # two copies, of one neuron
     default = s3d.decide(*problem)
     assert abs(default.coefficient + 0.75) <= EXACT and default.size == 0.01

@@ -132,7 +132,7 @@ def knapsacks(draw, most=5):
 @settings(max_examples=100)
 @given(knapsacks())
 @example((np.array([[0, -1.0, -1.5, -1.6]] * 3), 0.4, [0.1] * 3))  # 0.1 + 0.1 + 0.1 > 0.3
-@example((np.array([[0, -1.0]] * 2), 3 * np.pi * (1 - 1e-13), [np.pi] * 2))  # over by 1e-13
+@example((np.array([[0, -1.0]] * 3), 5 * np.pi * (1 - 1e-13), [np.pi] * 3))  # over by 1e-13
 @example((np.array([[0, -1.0]] * 3), 3e20, [1e20] * 3))  # beyond the integers
 def test_c_1_against_every_allocation(evidence, knapsack):
     gains, budget, costs = knapsack
@@ -249,6 +249,9 @@ def test_c_1_edges():
     # The same prices in tenths; and a thousandth less than the third copy costs.
     assert s3d.allocate(gains, 0.3, [0.1, 0.1]).sizes.tolist() == [2, 1]
     assert s3d.allocate(gains, 0.2999, [0.1, 0.1]).sizes.tolist() == [1, 1]
+    # 0.1 + 0.1 + 0.1 is above 0.3 by a rounding, and still what three tenths pay for.
+    assert s3d.allocate([[0, -1.0]] * 3, 0.3, [0.1] * 3).sizes.tolist() == [1, 1, 1]
+    assert s3d.allocate_relaxed([[0, -1.0]] * 3, 0.3, [0.1] * 3).value == 0
     # Nothing that loses is bought, whatever the budget; nor what gains nothing.
     assert s3d.allocate([[0, 1.0], [0, 0.0]], 99).sizes.tolist() == [1, 1]
     assert s3d.allocate([[0.0]], 1).sizes.tolist() == [1]

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_s2d_algorithm import Counted, counted, products_to_reduce
 
-from refgrow import activations, kernels, losses, networks, s2d, s3d
+from refgrow import activations, kernels, losses, networks, numerics, s2d, s3d
 
 EXACT = 1e-12  # identities in float64 between numbers of order one
 FOUND = 1e-6  # an eigenvalue after descent; its error is the square of the residual's
@@ -48,6 +48,31 @@ def extreme(S):
 
 
 # Which steps converge ----------------------------------------------------------------------------
+
+
+@pytest.mark.statement("S3D-C.3-RQ")
+@pytest.mark.parametrize("ascent", [False, True])
+def test_c_3_a_step_is_the_gradient_of_the_quotient(ascent, evidence):
+    """By the complex step, from starts of any length, with and without normalisation."""
+    S = strategies.with_spectrum([-2.0, 0.5, 3.0], np.random.default_rng(0))
+
+    def quotient(v):
+        return v @ S @ v / (v @ v)
+
+    for length in (0.1, 1.0, 30.0):
+        v = length * generic(1, 3, seed=2)[0]
+        for normalise in (False, True):
+            at = v / np.linalg.norm(v) if normalise else v
+            gradient = numerics.complex_step(quotient, at)
+            after = at + (1 if ascent else -1) * 0.07 * gradient
+            options = {"steps": 1, "tol": 0.0, "ascent": ascent, "normalise": normalise}
+            found = s3d.rayleigh_descent(products_with(S[None]), v[None], 0.07, **options)
+            error = abs(found.eigenvalues[0] - quotient(after))
+            evidence.worst("error of the quotient after a step", error)
+            assert error < EXACT and abs(found.history[0, 0] - quotient(v)) < EXACT
+            after /= np.linalg.norm(after)
+            residual = np.linalg.norm(S @ after - quotient(after) * after)
+            assert abs(found.residuals[0] - residual) < EXACT
 
 
 @pytest.mark.statement("S3D-C.3-RQ")
