@@ -15,8 +15,19 @@ STATEMENTS = ("S3D-Fig-2c",)
 TITLE = "Toy RBF network: curves fitted with 5 neurons, S2D against S3D (c = 3)"
 
 # Read off the full run.
-DEPENDS = {kind: {name: "" for name in s3d_toy.SIGNED}
-           for kind in ("output weights trained", "output weights fixed")}  # fmt: skip
+DEPENDS = {
+    "output weights trained": {
+        "m = 2": "On the target hardly: with 5 neurons it has mostly split as S2D has.",
+        "m = 3": "On the target: on all that positive splits cannot fit, on half of the others.",
+        "m = 4": "On the target: on nearly all that positive splits cannot fit, on fewer than half "
+        "of the others.",
+    },
+    "output weights fixed": {
+        "m = 2": "On the first output weight: with 10 on half of the targets.",
+        "m = 3": "On the first output weight: with 10 on fewer targets.",
+        "m = 4": "On the first output weight: with 10 on fewer targets.",
+    },
+}
 
 
 def settings(full: bool) -> Settings:
@@ -87,7 +98,7 @@ def claims(data: dict[str, Any]) -> list[Claim]:
                 f"signed splits, {method}, fit better with {size} neurons than S2D with 5; {kind}",
                 holds.ravel(),
                 number={
-                    "share by setting": s2d_toy.shares(grid, holds, floor),
+                    "share by setting": s3d_toy.shares(grid, holds, floor),
                     "geometric mean of MSE / variance": {
                         name: float(np.exp(np.log(error[i]).mean()))
                         for i, name in ((0, "S2D"), (k, method))

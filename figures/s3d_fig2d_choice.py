@@ -15,8 +15,18 @@ TITLE = "Toy RBF network: what S2D and S3D (m = 2) choose at the 4th splitting s
 
 CHOOSERS = ("S2D", "m = 2")
 # Read off the full run.
-DEPENDS = {kind: {name: "" for name in ("differ", "negative", "better")}
-           for kind in ("output weights trained", "output weights fixed")}  # fmt: skip
+DEPENDS = {
+    "output weights trained": {
+        "differ": "On nothing in the grid: with 4 neurons the smallest eigenvalues still rule.",
+        "negative": "On nothing in the grid: with 4 neurons the smallest eigenvalues still rule.",
+        "better": "On the choice: where it is another neuron, it mostly is the better one.",
+    },
+    "output weights fixed": {
+        "differ": "On the first output weight: with 10 on few targets, with a small one on most.",
+        "negative": "On the first output weight: with 10 on few targets, with a small one on most.",
+        "better": "On the choice: where it is another neuron, it nearly always is the better one.",
+    },
+}
 
 
 def settings(full: bool) -> Settings:
@@ -125,14 +135,14 @@ def _claims(data: dict[str, Any], kind: str, rows: np.ndarray) -> list[Claim]:
             ID,
             f"S2D and S3D (m = 2) choose different neurons at the 4th splitting step; {kind}",
             differ.ravel(),
-            number={"share by setting": s2d_toy.shares(grid, differ, floor)},
+            number={"share by setting": s3d_toy.shares(grid, differ, floor)},
             depends_on=depends["differ"],
         ),
         Claim.judged(
             ID,
             f"S3D splits by the largest eigenvalue, with a negative fraction; {kind}",
             negative.ravel(),
-            number={"share by setting": s2d_toy.shares(grid, negative, floor)},
+            number={"share by setting": s3d_toy.shares(grid, negative, floor)},
             depends_on=depends["negative"],
         ),
         Claim.judged(
@@ -140,7 +150,7 @@ def _claims(data: dict[str, Any], kind: str, rows: np.ndarray) -> list[Claim]:
             f"the choice of S3D is better: retrained, the loss is lower than with S2D's; {kind}",
             better.ravel(),
             number={
-                "share by setting": s2d_toy.shares(grid, better, floor),
+                "share by setting": s3d_toy.shares(grid, better, floor),
                 "share where they choose different neurons": _mean(better[differ]),
                 "lower right after the split, where they choose different neurons":
                     _mean(now[differ]),

@@ -95,6 +95,20 @@ def readings(grid: list[str]) -> dict[str, np.ndarray]:
     return {name: rows for name, rows in found.items() if rows.any()}
 
 
+def shares(grid: list[str], holds: np.ndarray, floor: np.ndarray) -> dict[str, float | None]:
+    """In which share of the targets a claim holds: by setting, and by the floor of positive splits.
+
+    `holds` and `floor` have the shape (settings, targets).
+    """
+    found = s2d_toy.shares(grid, holds)
+    for name, kind in (
+        ("positive splits can fit", floor <= s2d_toy.ONE_SIGN),
+        ("positive splits cannot", floor > s2d_toy.ONE_SIGN),
+    ):
+        found[name] = float(holds[kind].mean()) if kind.any() else None
+    return found
+
+
 def problem(seed: int, setting: Mapping[str, Any]) -> data.Problem:
     """The target and its samples: those of `s2d_toy`, with a column of ones."""
     named = {name: setting[name] for name in ("deviation", "teachers", "samples", "half_width")}

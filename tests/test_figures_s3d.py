@@ -149,6 +149,19 @@ def test_cells_have_the_settings_that_are_recorded_and_the_order_of_the_readings
     assert [mask.tolist() for mask in quick.values()] == [[True, False], [False, True]]
 
 
+def test_shares_are_by_setting_and_by_what_positive_splits_can_fit():
+    holds = np.array([[True, False, False], [True, True, False]])
+    floor = np.array([[0.0, 0.5, 0.5], [0.0, 0.0, 0.5]])
+    found = s3d_toy.shares(["a", "b"], holds, floor)
+    assert found == {
+        "a": pytest.approx(1 / 3),
+        "b": pytest.approx(2 / 3),
+        "positive splits can fit": 1.0,
+        "positive splits cannot": 0.0,
+    }
+    assert s3d_toy.shares(["a", "b"], holds, 0 * floor)["positive splits cannot"] is None
+
+
 @pytest.mark.compiled
 def test_the_printed_triplet_is_feasible_and_gains_what_is_printed():
     rng = np.random.default_rng(0)
@@ -232,6 +245,13 @@ def test_weights_of_the_rarer_sign_are_counted():
     assert s3d_fig2a_methods.rarer(result) == 1
     result["weights1"] = -result["weights1"][1:]
     assert s3d_fig2a_methods.rarer(result) == 0
+
+
+def test_signed_splits_are_counted_among_those_made():
+    result = {"split": np.array([0, 1, -1, 2, 0]), "negative": np.array([1, 0, 0, 1, 1], bool)}
+    assert s3d_fig2a_methods.signed(result) == pytest.approx(2 / 3)
+    idle = {"split": np.array([-1, 0]), "negative": np.array([False, True])}
+    assert s3d_fig2a_methods.signed(idle) == 0
 
 
 @pytest.mark.parametrize("c", [1.5, 3.0, 6.0])
