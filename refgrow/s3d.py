@@ -325,12 +325,14 @@ def decide(
         # Stable: ties go to the earlier layer and the earlier neuron.
         chosen_sizes[np.argsort(gains[:, -1], kind="stable")[:limit]] = max(sizes)
     splits, total, remainder = [], 0.0, 4
-    for index, ((layer, j), m) in enumerate(zip(where, chosen_sizes, strict=True)):
-        if gains[index, m - 1] == 0:
-            continue
-        pairs = layers[layer]
-        lam_min, v_min, lam_max, v_max = (values[j] for values in pairs)
-        scheme = _scheme(float(lam_min), v_min, float(lam_max), v_max, c, int(m))
+    attained = gains[np.arange(len(where)), chosen_sizes - 1]
+    for index in np.argsort(attained, kind="stable"):  # As S2D lists them: the best first.
+        if attained[index] == 0:
+            break
+        layer, j = where[index]
+        lam_min, v_min, lam_max, v_max = (values[j] for values in layers[layer])
+        m = int(chosen_sizes[index])
+        scheme = _scheme(float(lam_min), v_min, float(lam_max), v_max, c, m)
         splits.append(growth.Split(layer, j, scheme.weights, scheme.directions))
         total += scheme.gain
         if not _symmetric(scheme):
