@@ -536,6 +536,7 @@ def test_where_the_assumption_holds_d_neurons_fit_the_data(d, rng, evidence):
         assert np.abs(less(X) - Y).max() > 1e-6
 
 
+@pytest.mark.compiled  # The digits' splitting matrices are large.
 @pytest.mark.statement("S3D-rate", "S3D-compare", "S3D-Lem-3.2")
 def test_the_bounds_say_little_of_realistic_data(evidence):
     from realistic import realistic_problems
