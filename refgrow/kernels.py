@@ -242,7 +242,7 @@ _MATRICES = 2**21  # numbers in the matrices formed together, 16 MB
 _SAMPLES = 2**17  # numbers in a block of samples, 1 MB: read twice, once of it from memory
 _STACKED = 24  # up to this d the calls of a reduction cost more than it saves
 _LAPACK_BLOCK = 64  # columns at a time, as LAPACK's own query answers
-_PACKED = 4  # from so many vectors on the matrix product of BLAS is worth its packing of X
+_LOOPED = 14  # up to so many vectors a compiled loop is faster than BLAS, which packs X
 
 _TINY = 1e-300  # in place of a pivot that is zero
 _MODERATE = 512  # sizes from 2^-512 to 2^512 have squares
@@ -252,10 +252,10 @@ _NONZERO = 0.95
 
 # Cost of both ways in units of a flop of `A @ A`, to a fifth for n = 500 and 5000, m = 1 to 32 and
 # d = 64 to 785. A product S v is 4 n d; BLAS packs X once for all, at the price of fourteen more
-# vectors. For a few vectors X is read from memory for each, at the price of five. A matrix is
-# n d^2 to form, and its reduction 4/3 d^3, half of them at the speed of memory.
+# vectors. The loop for a few runs at half that rate. A matrix is n d^2 to form, and its reduction
+# 4/3 d^3, half of them at the speed of memory.
 _PACKING = 14
-_READING = 5
+_LOOP = 2
 _FORMING = 1.3
 _REDUCTION = 2.3
 _REDUCTION_SQUARE = 700
@@ -430,7 +430,7 @@ def _exponent(A: np.ndarray, axis: int | None = None) -> np.ndarray:
 def _worthwhile_steps(m: int, n: int, d: int) -> float:
     """How many steps of Lanczos' method for m neurons cost as much as their matrices."""
     matrix = d**2 * (_FORMING * n + _REDUCTION * d + _REDUCTION_SQUARE)
-    step = 4 * n * d * min(m + _PACKING, m * _READING)
+    step = 4 * n * d * min(m + _PACKING, m * _LOOP)
     return m * matrix / step
 
 
@@ -565,15 +565,47 @@ def _start(d: int) -> np.ndarray:
 def _products_with(C: np.ndarray, X: np.ndarray, V: np.ndarray) -> np.ndarray:
     """The vectors S_j V[j] = X^T (C[j] * (X V[j])), by blocks of samples that stay in the cache."""
     out = np.zeros_like(V)
+    if len(V) <= _LOOPED:
+        _few_products(C, X, V, out)
+        return out
     block = max(_SAMPLES // X.shape[1], 1)
     for first in range(0, len(X), block):
         features, weights = X[first : first + block], C[:, first : first + block]
-        if len(V) < _PACKED:
-            for v, c, total in zip(V, weights, out, strict=True):
-                total += (c * (features @ v)) @ features
-        else:
-            out += (weights * (V @ features.T)) @ features
+        out += (weights * (V @ features.T)) @ features
     return out
+
+
+def _few_products_py(C, X, V, out):
+    # out[j] += X^T (C[j] * (X V[j])), four samples at a time: they are read from memory once for
+    # all neurons, and the entries of V and of out once for four samples.
+    n, d = X.shape
+    fours = n - n % 4
+    for l in range(0, fours, 4):
+        for j in range(V.shape[0]):
+            y0 = y1 = y2 = y3 = 0.0
+            for a in range(d):
+                v = V[j, a]
+                y0 += X[l, a] * v
+                y1 += X[l + 1, a] * v
+                y2 += X[l + 2, a] * v
+                y3 += X[l + 3, a] * v
+            y0 *= C[j, l]
+            y1 *= C[j, l + 1]
+            y2 *= C[j, l + 2]
+            y3 *= C[j, l + 3]
+            for a in range(d):
+                out[j, a] += y0 * X[l, a] + y1 * X[l + 1, a] + y2 * X[l + 2, a] + y3 * X[l + 3, a]
+    for l in range(fours, n):
+        for j in range(V.shape[0]):
+            y0 = 0.0
+            for a in range(d):
+                y0 += X[l, a] * V[j, a]
+            for a in range(d):
+                out[j, a] += C[j, l] * y0 * X[l, a]
+
+
+# A product is a sum over samples, in any order.
+_few_products = jit(_few_products_py, fastmath={"reassoc", "contract"})
 
 
 def _verify(

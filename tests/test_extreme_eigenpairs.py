@@ -26,11 +26,17 @@ def naive_matrices(C, X):
 
 WAYS = {
     # Nothing is formed, however small, until it fails; every step there is may be taken.
-    "matrix-free": {"_STACKED": 1, "_LEAST_STEPS": 0, "_JUDGED": 10**9, "_MOST_STEPS": 10**9},
+    "matrix-free": {
+        "_STACKED": 1,
+        "_LEAST_STEPS": 0,
+        "_JUDGED": 10**9,
+        "_MOST_STEPS": 10**9,
+        "_LOOPED": 0,
+    },
     # Given up after three steps, so that most are redone.
     "fallback": {"_STACKED": 1, "_LEAST_STEPS": 0, "_MOST_STEPS": 3},
     # Given up as soon as it may be.
-    "impatient": {"_STACKED": 1, "_LEAST_STEPS": 0, "_JUDGED": 4, "_PACKING": 1e9, "_READING": 1e9},
+    "impatient": {"_STACKED": 1, "_LEAST_STEPS": 0, "_JUDGED": 4, "_PACKING": 1e9, "_LOOP": 1e9},
     "reduction": {"_STACKED": 1, "_LEAST_STEPS": np.inf},
     "stack": {"_STACKED": 1000},
     "few at a time": {
@@ -298,8 +304,9 @@ def test_products_need_no_matrix(m, evidence, monkeypatch):
     C, X, V = rng.normal(size=(m, 70)), rng.normal(size=(70, 11)), rng.normal(size=(m, 11))
     S = naive_matrices(C, X)
     scale = np.abs(S).max() * np.sqrt(11) * np.linalg.norm(V, axis=1).max()
-    for numbers in (2**17, 100, 1):
+    for numbers, looped in ((2**17, 0), (100, 0), (1, 0), (1, 100)):
         monkeypatch.setattr(kernels, "_SAMPLES", numbers)
+        monkeypatch.setattr(kernels, "_LOOPED", looped)
         gap = np.abs(kernels._products_with(C, X, V) - np.einsum("jab,jb->ja", S, V)).max()
         assert gap <= 1e-13 * scale
         assert np.abs(kernels._products_with(C, X, -V) - np.einsum("jab,jb->ja", S, V)).max() > 1e-3
