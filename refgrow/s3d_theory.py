@@ -31,7 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from refgrow import activations, growth, networks, s2d, s3d, validation
+from refgrow import activations, growth, losses, s2d, s3d, validation
 from refgrow.activations import sigmoid, tanh
 from refgrow.networks import Shallow
 from refgrow.neurons import Ridge
@@ -739,14 +739,14 @@ def descend(
     pick = validation.one_of(pick, "pick", ("largest", "smallest", "lightest"))
     rho_0 = constants(network, X, bend).rho_0(eta)
     kappa(c, copies)  # It refuses what is out of range.
-    losses, bends = [_loss(network, X, Y)], [_bend(network, X)]
+    values, bends = [_loss(network, X, Y)], [_bend(network, X)]
     rows: list[tuple[float, float, float, float]] = []
     status = 1
     while True:
-        if parametric is not None and losses[-1] > eta:
+        if parametric is not None and values[-1] > eta:
             network = _updated(network, parametric(network), X, Y)
-            losses[-1], bends[-1] = _loss(network, X, Y), min(bends[-1], _bend(network, X))
-        if losses[-1] <= eta:
+            values[-1], bends[-1] = _loss(network, X, Y), min(bends[-1], _bend(network, X))
+        if values[-1] <= eta:
             status = 0
             break
         if len(rows) == most:
@@ -767,12 +767,12 @@ def descend(
         C = split_constant(network, split, X, Y, size)
         rows.append((abs(float(network.weights.flat[j])), _radii(S[None])[0], scheme.gain, C))
         network = after
-        losses.append(loss)
+        values.append(loss)
         bends.append(_bend(network, X))
     weight, radius, gain, constant = np.array(rows).reshape(-1, 4).T
     return Descent(
-        network, np.array(losses), np.array(bends), weight, radius, gain, constant, len(rows),
-        losses[-1], status == 0, status, _MESSAGES[status],
+        network, np.array(values), np.array(bends), weight, radius, gain, constant, len(rows),
+        values[-1], status == 0, status, _MESSAGES[status],
     )  # fmt: skip
 
 
@@ -970,7 +970,7 @@ def _bend(network: Shallow, X: np.ndarray) -> float:
 
 
 def _loss(network: Shallow, X: np.ndarray, Y: Any) -> float:
-    return networks.losses.get("squared").value(network(X), Y)
+    return losses.get("squared").value(network(X), Y)
 
 
 def _radii(S: np.ndarray) -> np.ndarray:

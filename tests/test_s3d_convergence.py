@@ -362,6 +362,8 @@ def test_the_size_is_the_largest_for_which_the_decrease_is_certain(skew, evidenc
     )
     assert decrease(0.99 * edge) > 1 > decrease(1.01 * edge)
     assert abs(decrease(edge) - 1) < 1e-3 and abs(decrease(2 * edge)) < 2e-3
+    # At L = eta (eta = 1/2 here) what `sharper_splits_needed` counts on is attained as well.
+    assert abs(decrease(edge / np.sqrt(2)) - (2 - np.sqrt(0.5))) < 1e-3
     # At a third in place of a quarter the certain decrease is larger by 32/27.
     assert abs(decrease(4 / 3 * edge) * (4 / 3) ** 2 - 32 / 27) < 2e-3
 
