@@ -204,13 +204,27 @@ def _claims(data: dict[str, Any], kind: str, rows: np.ndarray) -> list[Claim]:
                 f"signed splits, {method}, end lower than S2D at {most} neurons; {kind}",
                 lower[most].ravel(),
                 number={
-                    f"share by setting, {size} neurons": s3d_toy.shares(grid, holds, floor)
-                    for size, holds in lower.items()
+                    **{
+                        f"share by setting, {size} neurons": s3d_toy.shares(grid, holds, floor)
+                        for size, holds in lower.items()
+                    },
+                    "geometric mean and spread": {
+                        name: _spread(final[k, g]) for g, name in enumerate(grid)
+                    },
+                    "geometric mean and spread of S2D": {
+                        name: _spread(final[0, g]) for g, name in enumerate(grid)
+                    },
                 },
                 depends_on=depends[method],
             ),
         ]
     return judged
+
+
+def _spread(errors: np.ndarray) -> list[float]:
+    """The geometric mean, and the factor of one standard deviation of the logarithm."""
+    logs = np.log(errors)
+    return [float(np.exp(logs.mean())), float(np.exp(logs.std()))]
 
 
 def _mean(holds: np.ndarray) -> float | None:
