@@ -245,7 +245,7 @@ _LAPACK_BLOCK = 64  # columns at a time, as LAPACK's own query answers
 _LOOPED = 14  # up to so many vectors a compiled loop is faster than BLAS, which packs X
 
 _TINY = 1e-300  # in place of a pivot that is zero
-_MODERATE = 512  # sizes from 2^-512 to 2^512 have squares
+_MODERATE = 2.0**80  # sizes from its inverse on to it, squared and squared again, are in range
 
 # Columns of zeros (the margins of images) are left out when they are one in twenty.
 _NONZERO = 0.95
@@ -323,7 +323,7 @@ def extreme_eigenpairs(
     single feature is hidden so: the entries of b are within a factor two of each other.
 
     Buffers stay below 50 MB, up to d = 2000 and beside copies of C, and of X where columns of zeros
-    are left out or its largest entry is beyond 1e77.
+    are left out or its entries are of no moderate size.
 
     Source: S3D section 2.3, computational cost (S3D-Cost), and appendix C.3, products without the
     matrix (S3D-C.3-Sv). The print descends on the Rayleigh quotient; Lanczos' method takes the
@@ -379,6 +379,8 @@ _sign = jit(_sign_py)
 
 def _by_stack(C: np.ndarray, X: np.ndarray, lam: np.ndarray, v: np.ndarray) -> bool:
     """Small matrices, in few calls; whether they were of moderate size, so that this was exact."""
+    if not 1 / _MODERATE < max(X.max(), -X.min()) < _MODERATE:
+        return False
     together = _MATRICES // X.shape[1] ** 2
     for first in range(0, len(C), together):
         rows = slice(first, first + together)
@@ -388,9 +390,10 @@ def _by_stack(C: np.ndarray, X: np.ndarray, lam: np.ndarray, v: np.ndarray) -> b
         values, vectors = np.linalg.eigh(S)
         lam[:, rows] = values[:, [0, -1]].T
         v[:, rows] = vectors[:, :, [0, -1]].transpose(2, 0, 1)
-    size = np.abs(lam).max(axis=0)
-    odd = (size < 2.0**-_MODERATE) | (size > 2.0**_MODERATE)
-    return not (_exponent(X) or (odd.any() and C[odd].any()))
+    size, limit = np.abs(lam).max(axis=0), _MODERATE**4
+    if 1 / limit < size.min() and size.max() < limit:
+        return True
+    return not C[(size <= 1 / limit) | (size >= limit)].any()
 
 
 def _by_neuron(C: np.ndarray, X: np.ndarray, tol: float, lam: np.ndarray, v: np.ndarray) -> None:
@@ -422,9 +425,10 @@ def _by_neuron(C: np.ndarray, X: np.ndarray, tol: float, lam: np.ndarray, v: np.
 
 
 def _exponent(A: np.ndarray, axis: int | None = None) -> np.ndarray:
-    """The powers of two to divide by; zero where squares of squares are far from all limits."""
-    power = np.frexp(np.maximum(A.max(axis=axis), -A.min(axis=axis)))[1]
-    return np.where(np.abs(power) > _MODERATE // 8, power, 0)
+    """The powers of two to divide by; zero for moderate sizes, so that most need no copy."""
+    size = np.maximum(A.max(axis=axis), -A.min(axis=axis))
+    moderate = (size > 1 / _MODERATE) & (size < _MODERATE)
+    return np.where(moderate, 0, np.frexp(size)[1])
 
 
 def _worthwhile_steps(m: int, n: int, d: int) -> float:
@@ -538,16 +542,17 @@ def _by_lanczos(
 
 
 def _too_slow(decades: np.ndarray, n: int, d: int) -> bool:
-    """Whether to give up: the steps it will take from here on cost more than the matrices.
+    """Whether to give up: the steps still to come cost more than the matrices, or do not fit.
 
-    Judged by the average progress so far. It is slower at first, so this rarely gives up in error
-    near the end, when little is left.
+    Judged by the progress in the second half of the steps taken. Where the ends of the spectrum
+    stand apart progress grows with the steps; where they are crowded it dwindles.
     """
     taken, m = decades.shape
     if taken < _JUDGED:
         return False
-    left, progress = decades[-1].mean(), (decades[2] - decades[-1]).mean() / (taken - 3)
-    return bool(left > progress * _worthwhile_steps(m, n, d))
+    left, half = decades[-1].mean(), taken // 2
+    progress = (decades[half] - decades[-1]).mean() / (taken - 1 - half)
+    return bool(left > progress * min(_worthwhile_steps(m, n, d), _MOST_STEPS - taken))
 
 
 def _start(d: int) -> np.ndarray:
