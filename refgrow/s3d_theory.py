@@ -391,7 +391,8 @@ def even_constant(
     Parameters
     ----------
     network, split, X, Y, size, points : as for `split_constant`
-        For an uneven split it is not bounded as the points crowd at zero.
+        The largest of a sample that leaves zero out, so it can fall short by a little; for an
+        uneven split it is not bounded as the points crowd at zero.
 
     Returns
     -------

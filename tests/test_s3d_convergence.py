@@ -290,6 +290,41 @@ def _bounds_of(activation):
     return np.abs(activation.second(z)).max(), np.abs(third(z)).max()
 
 
+@pytest.mark.statement("S3D-rate")
+@pytest.mark.parametrize("name", ["quadratic", "softplus", "tanh"])
+@pytest.mark.parametrize("copies", [3, 4])
+def test_even_splits_have_a_remainder_of_order_four(name, copies, evidence):
+    # Samples with e > 0 and sigma'' > 0: S is positive definite, the triplet is that of eq 10.
+    network = ridge([[-0.8, -0.3]], [1], name)
+    X = np.array([[0.6, 0.5], [1.0, 0.2]])
+    Y = error_of(network, X, [0.5, 1.5])
+    S = s2d.splitting_matrices(network, X, Y, "squared")[0][0]
+    scheme = s3d.best_scheme(S, 3.0, copies)
+    split = growth.Split(0, 0, scheme.weights, scheme.directions)
+    sizes = 0.4 * 0.5 ** np.arange(5)
+    g = s3d_theory.loss_jet(network, split, X, Y, [0.0, *sizes])
+    assert abs(g[3, 0]) < 1e-14
+    remainder = g[0, 1:] - g[0, 0] - 0.5 * sizes**2 * scheme.gain
+    order = slope(sizes, np.abs(remainder))
+    C = s3d_theory.even_constant(network, split, X, Y, sizes[0])
+    share = remainder / (C * sizes**4)
+    evidence(f"{name}: order, remainder / (C_4 eps^4)", f"{order:.3f}, {np.abs(share).max():.4f}")
+    assert abs(order - 4) < 0.1 and (np.abs(share) < 1.001).all()  # Sampled: zero is not.
+    if name == "quadratic":  # Attained: g is a polynomial of degree four.
+        assert np.allclose(share, 1, rtol=1e-6)
+
+
+@pytest.mark.statement("S3D-Ass-3.1", "S3D-Lem-B.2")
+def test_the_constant_known_beforehand_by_hand():
+    # One sample, |x| = 2, w = 3, c = 1.5, eps = 0.1, |sigma''| <= 0.7, |sigma'''| <= 5, L = 0.08.
+    scale = 1.5 * 3
+    slope_, bend, skew = 0.1 * scale * 0.7 * 4, scale * 0.7 * 4, scale * 5 * 8
+    error = 0.4 + 0.1**2 / 2 * bend
+    by_hand = (3 * slope_ * bend + error * skew) / 6
+    bound = s3d_theory.constant_bound([[2.0, 0.0]], 0.08, -3.0, 0.1, 1.5, 0.7, 5.0)
+    assert np.isclose(bound, by_hand, rtol=1e-14)
+
+
 @pytest.mark.statement("S3D-Ass-3.1")
 def test_the_largest_entry_of_the_third_derivative_is_not_enough(evidence):
     # One sample (1, ..., 1): every entry of a block is the same, and a unit direction meets d of
@@ -485,6 +520,8 @@ def test_the_sharper_numbers_of_splits_are_what_their_recursions_need(evidence):
             # Near eta the bounds are sharp; far above the first one gives away up to 1.55.
             assert steps > (0.97 if start < 0.02 or name != "sharper" else 0.64) * T - 1
         assert bounds[name](eta) == 0
+    # So small a C_4 that one split may take all.
+    assert s3d_theory.even_splits_needed(KNOWN, 1.0, eta, 1e-9, c, m) == 1
 
 
 @pytest.mark.statement("S3D-rate", "S3D-compare")

@@ -388,6 +388,24 @@ def test_a_parametric_phase_may_not_change_weights_or_raise_the_loss():
             )
 
 
+def test_which_neuron_is_split():
+    network = start(2, [1.0, -3.0, 0.5], 0.0)
+    for pick, weight in (("largest", 3.0), ("smallest", 1.0), ("lightest", 1.0)):
+        run = s3d_theory.descend(network, TRIANGLE, MIXED, eta=0.02, size=0.1, most=1, pick=pick)
+        assert run.weight == [weight]
+    # A flat lighter neuron and a bent heavier one.
+    flat = network.with_arrays([np.array([[0.0, 0], [0.5, 1.0]]), np.array([2.0, 1.0])])
+    for pick, weight in (("smallest", 2.0), ("largest", 1.0), ("lightest", 1.0)):
+        sine = Shallow(flat.theta + 0.1, flat.weights, neurons.ridge("sine"))
+        run = s3d_theory.descend(
+            sine, TRIANGLE, MIXED, eta=0.02, size=0.1, most=1, pick=pick, bend=1e-6
+        )
+        assert run.weight == [weight]
+    # An h larger than the network's makes a rho_0 that no neuron has.
+    none = s3d_theory.descend(network, TRIANGLE, MIXED, eta=0.02, size=0.1, bend=100.0)
+    assert none.status == 2 and none.nit == 0 and "rho_0" in none.message
+
+
 def test_a_run_can_be_told_to_stop():
     network = start(2, [1.0], 0.0)
     run = s3d_theory.descend(network, TRIANGLE, MIXED, eta=0.02, size=0.1, most=2)
