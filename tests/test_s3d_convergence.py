@@ -290,7 +290,7 @@ def _bounds_of(activation):
     return np.abs(activation.second(z)).max(), np.abs(third(z)).max()
 
 
-@pytest.mark.statement("S3D-rate")
+@pytest.mark.statement("S3D-rate", "S3D-rate-even-new")
 @pytest.mark.parametrize("name", ["quadratic", "softplus", "tanh"])
 @pytest.mark.parametrize("copies", [3, 4])
 def test_even_splits_have_a_remainder_of_order_four(name, copies, evidence):

@@ -216,7 +216,7 @@ def test_any_neuron_is_too_many_for_c_above_three(evidence):
 # Without waste ----------------------------------------------------------------------------------
 
 
-@pytest.mark.statement("S3D-rate")
+@pytest.mark.statement("S3D-rate", "S3D-rate-even-new")
 @pytest.mark.parametrize("activation", [0.0, 0.3])
 def test_quartets_of_their_own_size_need_a_logarithmic_number(activation, evidence):
     # Each split takes the size sqrt(kappa rho / (4 C_4)); C_4 is the largest of the run.
