@@ -322,7 +322,7 @@ def extreme_eigenpairs(
     0.01 / sqrt(d): one direction in a hundred is. That cannot be excluded without the matrix. No
     single feature is hidden so: the entries of b are within a factor two of each other.
 
-    Buffers stay below 50 MB, up to d = 2000 and beside copies of C, and of X where columns of zeros
+    Buffers stay below 50 MB, up to d = 1000 and beside copies of C, and of X where columns of zeros
     are left out or its entries are of no moderate size.
 
     Source: S3D section 2.3, computational cost (S3D-Cost), and appendix C.3, products without the
@@ -388,9 +388,9 @@ def _by_stack(C: np.ndarray, X: np.ndarray, lam: np.ndarray, v: np.ndarray) -> b
         if not np.isfinite(S).all():
             return False
         values, vectors = np.linalg.eigh(S)
-        lam[:, rows] = values[:, [0, -1]].T
-        v[:, rows] = vectors[:, :, [0, -1]].transpose(2, 0, 1)
-    size, limit = np.abs(lam).max(axis=0), _MODERATE**4
+        for end in (0, -1):
+            lam[end, rows], v[end, rows] = values[:, end], vectors[:, :, end]
+    size, limit = np.maximum(-lam[0], lam[1]), _MODERATE**4
     if 1 / limit < size.min() and size.max() < limit:
         return True
     return not C[(size <= 1 / limit) | (size >= limit)].any()

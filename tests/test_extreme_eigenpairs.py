@@ -186,6 +186,46 @@ def test_a_small_residual_alone_would_not_find_the_extreme(monkeypatch):
         assert_extreme(kernels.extreme_eigenpairs(C, X, tol), C, X, tol)
 
 
+def gaps_and_bounds(spectrum, rng):
+    """Step by step: how far the lowest Ritz value is above the lowest eigenvalue, and the bound."""
+    d = len(spectrum)
+    C, X = of_spectra([spectrum], rotation(d, rng))
+    Q = np.empty((1, d, d))
+    Q[:, 0] = start = kernels._start(d)
+    alpha, beta, theta, z = (
+        np.zeros((1, d)),
+        np.zeros((1, d)),
+        np.zeros((1, 2)),
+        np.zeros((1, 2, d)),
+    )
+    one, lowest = np.zeros(1, np.int64), np.argmin(spectrum)
+    for k in range(d - 1):
+        W = kernels._products_with(C, X, Q[:, k].copy())
+        kernels._lanczos_step(W, one, k, Q, alpha, beta)
+        kernels._ends_of_tridiagonals(alpha, beta, one, k + 1, theta, z)
+        residual, share = beta[0, k] * abs(z[0, 0, k]), abs(z[0, 0, 0])
+        yield theta[0, 0] - spectrum[lowest], residual * share / abs(X[lowest] @ start)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=2, max_size=15, unique=True), generators)
+def test_what_can_be_missed_is_bounded(spectrum, rng):
+    for gap, bound in gaps_and_bounds(np.array(spectrum), rng):
+        if bound > 1e-6:  # below, the bound's own rounding shows
+            assert gap <= bound * (1 + 1e-6)
+
+
+def test_a_smaller_bound_would_not_hold(evidence):
+    # Negative control, and how sharp the bound is.
+    used = [
+        gap / bound
+        for seed in range(20)
+        for gap, bound in gaps_and_bounds(np.r_[-1e-3, 1, np.zeros(8)], np.random.default_rng(seed))
+        if bound > 1e-6
+    ]
+    assert 0.9 < max(used) <= 1 + 1e-6
+    evidence(f"theta - lam is up to {max(used):.3f} of the bound")
+
+
 @pytest.mark.parametrize("overlap, found", [(2.0, True), (1.0, True), (0.0, False)])
 def test_only_what_is_orthogonal_to_the_start_can_hide(monkeypatch, overlap, found, evidence):
     # The docstring's limit, on both sides: the lowest eigenvector has `overlap` times the least
