@@ -228,18 +228,16 @@ NEGLIGIBLE = 1e-8
 # Eigenvectors of a formed matrix leave residuals of some 1e-14 spectral radii; no less is promised.
 LEAST_TOLERANCE = 1e-13
 
-# The share of a random direction that the start of Lanczos' method has is 1 / sqrt(d), and below a
-# hundredth of that for one direction in a hundred. See `extreme_eigenpairs`.
+# The start of Lanczos' method has 1 / sqrt(d) of a typical direction, and of one in a hundred less
+# than a hundredth of that. See `extreme_eigenpairs`.
 _OVERLAP = 0.01
 _EXHAUSTED = 1e-14  # a next direction this small, against the spectral radius, is rounding
 _ORTHOGONAL = 1e-8  # v_min against v_max; rounding leaves less unless the spectrum is a point
-_BACKWARD = (
-    2e-14  # residuals of eigenvectors by reduction stay below, in spectral radii, at d = 785
-)
+_BACKWARD = 2e-14  # spectral radii; residuals by reduction are smaller, at d = 785 too
 
 _BASIS = 2**22  # numbers in the Lanczos vectors of the neurons worked on together, 32 MB
 _MATRICES = 2**21  # numbers in the matrices formed together, 16 MB
-_SAMPLES = 2**17  # numbers in a block of samples, 1 MB: read twice, once of it from memory
+_SAMPLES = 2**17  # numbers in a block of samples, 1 MB: read twice, once of that from memory
 _STACKED = 24  # up to this d the calls of a reduction cost more than it saves
 _LAPACK_BLOCK = 64  # columns at a time, as LAPACK's own query answers
 _LOOPED = 14  # up to so many vectors a compiled loop is faster than BLAS, which packs X
@@ -534,7 +532,7 @@ def _by_lanczos(
         if there[active].any():
             active = np.flatnonzero(~there)
             weights = C[active]
-        decades[k, active] = np.log10(error[error > 1.0])
+        decades[k, active] = np.log10(error[~(error <= 1.0)])
         if not len(active) or _too_slow(decades[: k + 1, active], n, d):
             break
     values = _verify(C, X, tol, pair, there)
