@@ -16,6 +16,7 @@ The modules in reading order; each imports only what stands above it:
 - ``train``        ``fit`` and ``fit_and_grow``
 - ``s2d``          splitting steepest descent; ``s2d_theory``: its functional view
 - ``s3d``          splitting with fractions of both signs; ``s3d_theory``: its convergence
+- ``splitlbi``     sparse networks from dense training; ``splitlbi_theory``: its flow and limits
 - ``baselines``    what the papers compare with
 
 Modules load on first use: importing the package imports neither numba nor matplotlib.
@@ -41,6 +42,7 @@ __all__ = [
     "s2d_theory",
     "s3d",
     "s3d_theory",
+    "splitlbi",
     "toy_training",
     "train",
     "validation",
