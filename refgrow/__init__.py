@@ -5,6 +5,7 @@ The modules in reading order; each imports only what stands above it:
 - ``validation``   input is checked and errors are worded here
 - ``kernels``      the curvature of every neuron of a layer, compiled
 - ``toy_training`` a phase of training on Gaussian neurons, compiled
+- ``sparse_steps`` groups of weights and the steps of SplitLBI, compiled
 - ``numerics``     proof tools: complex step, central differences, Taylor slopes
 - ``activations``  value and first two derivatives
 - ``losses``       value, gradient and curvature with respect to the output
@@ -42,6 +43,7 @@ __all__ = [
     "s2d_theory",
     "s3d",
     "s3d_theory",
+    "sparse_steps",
     "splitlbi",
     "toy_training",
     "train",

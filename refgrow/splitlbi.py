@@ -39,11 +39,20 @@ from typing import Any, cast
 
 import numpy as np
 
-from refgrow import growth, optimizers, validation
-from refgrow._jit import jit
+from refgrow import growth, optimizers, sparse_steps, validation
 from refgrow.networks import MLP, Shallow
-
-STATIONARY, STEPS_TAKEN, DIVERGED, DENSE = 0, 1, 2, 3
+from refgrow.sparse_steps import (
+    DENSE,
+    DIVERGED,
+    FREE,
+    STATIONARY,
+    STEPS_TAKEN,
+    Arrays,
+    Partition,
+    flatten,
+    partition,
+    shaped,
+)
 
 _MESSAGES = {
     STATIONARY: "The gradient of the augmented loss is at most gtol.",
@@ -52,10 +61,6 @@ _MESSAGES = {
     "Use a smaller step.",
     DENSE: "The density of Gamma has reached the one asked for.",
 }
-
-FREE = -1  # the group of an entry that no group lists
-
-Arrays = np.ndarray | list[np.ndarray]
 
 
 # Section 2: the iteration ---------------------------------------------------------------------
@@ -89,10 +94,9 @@ def prox(V: Any, groups: Any, lam: float) -> Arrays:
     Source: SplitLBI eq 5 (LBI-Eq-5). The closed form for groups is printed for lam = 1
     (LBI-Eq-5-group).
     """
-    flat, shapes = _flat(V, "V")
-    labels, count = _labels(groups, flat.size, gaps=False)
+    flat, shapes = flatten(V, "V")
     lam = validation.as_scalar(lam, "lam", at_least=0)
-    return _shaped(_prox(flat, labels, count, lam), shapes)
+    return shaped(sparse_steps.shrunk(flat, partition(groups, flat.size, gaps=False), lam), shapes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,23 +137,22 @@ class State:
     groups: tuple[np.ndarray, ...] | None
     shapes: Any
     count: int
-    _labels: np.ndarray  # the group of each entry; empty for the lasso
-    _groups: int  # how many groups there are
+    _partition: Partition
 
     @property
     def W(self) -> Arrays:
         """The dense weights."""
-        return _shaped(_view(self.parameters), self.shapes)
+        return shaped(_view(self.parameters), self.shapes)
 
     @property
     def V(self) -> Arrays:
         """The dual variable."""
-        return _shaped(_view(self.dual), self.shapes)
+        return shaped(_view(self.dual), self.shapes)
 
     @property
     def Gamma(self) -> Arrays:
         """The sparse weights, kappa prox(V); W where no group is."""
-        return _shaped(_view(_gamma(self)), self.shapes)
+        return shaped(_view(_gamma(self, self.parameters, self.dual)), self.shapes)
 
 
 def init(
@@ -197,13 +200,13 @@ def init(
 
     Source: SplitLBI eq 4 (LBI-Eq-4).
     """
-    flat, shapes = _flat(W0, "W0")
+    flat, shapes = flatten(W0, "W0")
     dual = np.zeros_like(flat)
     if V0 is not None:
-        dual, given = _flat(V0, "V0")
+        dual, given = flatten(V0, "V0")
         if given != shapes:
             raise ValueError(f"V0 must have the shape of W0, {shapes}; got {given}.")
-    labels, count = _labels(groups, flat.size, gaps=True)
+    labels = partition(groups, flat.size, gaps=True)
     return State(
         parameters=flat.copy(),
         dual=dual.copy(),
@@ -211,8 +214,7 @@ def init(
         groups=None if groups is None else tuple(np.array(g, dtype=np.int64) for g in groups),
         shapes=shapes,
         count=0,
-        _labels=labels,
-        _groups=count,
+        _partition=labels,
         **_constants(step, nu, kappa, lam, momentum, decay),
     )
 
@@ -245,17 +247,20 @@ def step(state: State, gradient: Any, step: float | None = None) -> State:
     Source: SplitLBI eqs 4, 12, 14 (LBI-Eq-4, LBI-Eq-12, LBI-Eq-14). Eq 4a prints Gamma without its
     index; eq 16 shows that it is the old one.
     """
-    flat = _flat_like(gradient, "gradient", state.shapes)
+    state = _as_state(state)
+    flat, given = flatten(gradient, "gradient")
+    if given != state.shapes:
+        raise ValueError(f"gradient must have the shape of W, {state.shapes}; got {given}.")
     alpha = state.step if step is None else validation.as_scalar(step, "step", above=0)
-    new = replace(
-        state,
-        parameters=state.parameters.copy(),
-        dual=state.dual.copy(),
-        velocity=state.velocity.copy(),
-        count=state.count + 1,
-    )
-    _advance_state(new, flat, alpha)
+    new = replace(snapshot(state), count=state.count + 1)
+    _advance(new, flat, alpha)
     return new
+
+
+def _advance(state: State, gradient: np.ndarray, alpha: float) -> None:
+    numbers = np.array([alpha, *_numbers(state)[1:]])
+    W, V, velocity = state.parameters, state.dual, state.velocity
+    sparse_steps.advance(gradient, state._partition, numbers, W, V, velocity)
 
 
 # Section 3: the step that is proven -----------------------------------------------------------
@@ -454,37 +459,30 @@ def run(
         density = validation.as_scalar(density, "density", above=0, at_most=1)
     _warn_beyond(state.step, max(float(np.linalg.eigvalsh(S)[-1]), 0.0), state, 2)
 
-    now = np.array([state.parameters, state.dual, state.velocity])
-    records = np.empty((2, steps // every + 2, n))
-    densities = np.empty(steps // every + 2)
-    counts = np.empty(steps // every + 2, dtype=np.int64)
-    changes = np.full((2, state._groups), -1, dtype=np.int64)
-    settings = np.array(
-        [-1.0 if gtol is None else gtol, 2.0 if density is None else density, *_numbers(state)]
-    )
-    with np.errstate(over="ignore", invalid="ignore"):
-        taken, kept, status = _run(
-            S, b, state._labels, settings, steps, every, now, records, densities, counts, changes
-        )
+    start = np.array([state.parameters, state.dual, state.velocity])
+    found = sparse_steps.descend(
+        S, b, state._partition, np.array(_numbers(state)), start,
+        steps=steps, every=every, gtol=gtol, density=density,
+    )  # fmt: skip
     recorded = Path(
-        steps=state.count + counts[:kept].copy(),
-        W=records[0, :kept].copy(),
-        Gamma=_gammas(state, records[0, :kept], records[1, :kept]),
-        V=records[1, :kept].copy(),
-        density=densities[:kept].copy(),
-        first_entry=np.where(changes[0] < 0, -1, state.count + changes[0]),
-        last_exit=np.where(changes[1] < 0, -1, state.count + changes[1]),
+        steps=state.count + found.counts,
+        W=found.W,
+        Gamma=np.array([_gamma(state, W, V) for W, V in zip(found.W, found.V, strict=True)]),
+        V=found.V,
+        density=found.density,
+        first_entry=np.where(found.first_entry < 0, -1, state.count + found.first_entry),
+        last_exit=np.where(found.last_exit < 0, -1, state.count + found.last_exit),
     )
     asked = gtol is not None or density is not None
+    W, V, velocity = found.now
+    count = state.count + found.taken
     return Run(
-        state=replace(
-            state, parameters=now[0], dual=now[1], velocity=now[2], count=state.count + taken
-        ),
+        state=replace(state, parameters=W, dual=V, velocity=velocity, count=count),
         path=recorded,
-        success=status in (STATIONARY, DENSE) or (status == STEPS_TAKEN and not asked),
-        status=status,
-        message=_MESSAGES[status],
-        nit=taken,
+        success=found.status in (STATIONARY, DENSE) or (found.status == STEPS_TAKEN and not asked),
+        status=found.status,
+        message=_MESSAGES[found.status],
+        nit=found.taken,
     )
 
 
@@ -537,18 +535,18 @@ def optimizer(
     del constants["step"]
     if lipschitz is not None:
         lipschitz = validation.as_scalar(lipschitz, "lipschitz", at_least=0)
-    shapes = None if like is None else _flat(like, "like")[1]
+    template = None if like is None else flatten(like, "like")
     warned: list[bool] = []
 
     def start(parameters: Any) -> State:
         state = init(parameters, step=1.0, groups=groups, **constants)
-        if shapes is not None:
-            if sum(map(_size, _listed(shapes))) != state.parameters.size:
+        if template is not None:
+            if template[0].size != state.parameters.size:
                 raise ValueError(
                     f"like must hold the {state.parameters.size} parameters that are trained; "
-                    f"got shapes {shapes}."
+                    f"got shapes {template[1]}."
                 )
-            state = replace(state, shapes=shapes)
+            state = replace(state, shapes=template[1])
         if watch is not None:
             watch(state)
         return state
@@ -560,7 +558,7 @@ def optimizer(
             _warn_beyond(rate, lipschitz, state, 2)
             warned.append(True)
         state = replace(state, step=rate, count=state.count + 1)
-        _advance_state(state, g, rate)
+        _advance(state, g, rate)
         if watch is not None:
             watch(state)
         return state
@@ -658,8 +656,8 @@ def density(state: State) -> float:
     Source: SplitLBI section 4 (LBI-Fig-4).
     """
     used = _used(_as_state(state))
-    listed = state._labels != FREE if len(state._labels) else np.ones(used.size, dtype=bool)
-    return float(used[listed].mean())
+    labels = state._partition.labels
+    return float((used[labels != FREE] if len(labels) else used).mean())
 
 
 def mask(state: State) -> Arrays:
@@ -682,7 +680,7 @@ def mask(state: State) -> Arrays:
     Source: SplitLBI section 4 (LBI-Fig-4, LBI-Fig-5).
     """
     state = _as_state(state)
-    return _shaped(_used(state), state.shapes)
+    return shaped(_used(state), state.shapes)
 
 
 def project(state: State) -> Arrays:
@@ -705,7 +703,7 @@ def project(state: State) -> Arrays:
     Source: SplitLBI section 4 (LBI-Fig-4).
     """
     state = _as_state(state)
-    return _shaped(np.where(_used(state), state.parameters, 0.0), state.shapes)
+    return shaped(np.where(_used(state), state.parameters, 0.0), state.shapes)
 
 
 def support(state: State) -> growth.Plan:
@@ -786,7 +784,8 @@ def path(states: Any) -> Path:
         raise ValueError("states must hold at least one state; got none.")
     first = _as_state(states[0])
     for state in states:
-        if not np.array_equal(_as_state(state)._labels, first._labels) or (
+        labels = _as_state(state)._partition.labels
+        if not np.array_equal(labels, first._partition.labels) or (
             state.parameters.size != first.parameters.size
         ):
             raise ValueError("states must be of one training; got different groups or sizes.")
@@ -797,7 +796,7 @@ def path(states: Any) -> Path:
     return Path(
         steps=steps,
         W=np.array([state.parameters for state in states]),
-        Gamma=np.array([_gamma(state) for state in states]),
+        Gamma=np.array([_gamma(state, state.parameters, state.dual) for state in states]),
         V=np.array([state.dual for state in states]),
         density=np.array([density(state) for state in states]),
         first_entry=np.where(ever, steps[active.argmax(axis=0)], -1),
@@ -805,114 +804,7 @@ def path(states: Any) -> Path:
     )
 
 
-# The loops ------------------------------------------------------------------------------------
-
-
-def _keep_py(V, labels, lam, keep):
-    # keep[g] = max(0, 1 - lam / |V_g|). The norm is summed at one place for all groups.
-    keep[:] = 0.0
-    for i in range(V.size):
-        if labels[i] >= 0:
-            keep[labels[i]] += V[i] * V[i]
-    for g in range(keep.size):
-        norm = np.sqrt(keep[g])
-        keep[g] = 1.0 - lam / norm if norm > lam else 0.0
-
-
-_keep = jit(_keep_py)
-
-
-def _advance_py(g, labels, numbers, W, V, v, keep):
-    # One step in place. In one pass: entry i of Gamma is read off V before V moves.
-    alpha, nu, kappa, lam, momentum, decay = numbers
-    lasso = labels.size == 0
-    if not lasso:
-        _keep(V, labels, lam, keep)
-    rate, inverse = kappa * alpha, 1.0 / nu
-    for i in range(W.size):
-        pull = 0.0
-        if lasso:
-            # Gamma / kappa = V - clip(V, -lam, lam)
-            pull = (W[i] - kappa * (V[i] - min(max(V[i], -lam), lam))) * inverse
-        elif labels[i] >= 0:
-            pull = (W[i] - kappa * keep[labels[i]] * V[i]) * inverse
-        v[i] = momentum * v[i] + g[i] + pull
-        W[i] -= rate * v[i] + decay * W[i]
-        V[i] += alpha * pull
-
-
-_advance = jit(_advance_py)
-
-
-def _run_py(S, b, labels, settings, steps, every, now, records, densities, counts, changes):
-    gtol, dense, nu = settings[0], settings[1], settings[3]
-    kappa, lam = settings[4], settings[5]
-    W, V, v = now
-    n, groups = W.size, changes.shape[1]
-    lasso = labels.size == 0
-    listed = n
-    if not lasso:
-        listed = 0
-        for i in range(n):
-            if labels[i] >= 0:
-                listed += 1
-    g, keep, before = np.empty(n), np.empty(groups), now.copy()
-    was = np.zeros(groups, dtype=np.int64)
-    kept, k, status = 0, 0, STEPS_TAKEN
-    while True:
-        if lasso:
-            for i in range(n):
-                keep[i] = max(0.0, 1.0 - lam / abs(V[i])) if abs(V[i]) > lam else 0.0
-        else:
-            _keep(V, labels, lam, keep)
-        used, slope = 0, 0.0
-        for i in range(n):
-            g[i] = -b[i]
-            for j in range(n):
-                g[i] += S[i, j] * W[j]
-            pull = 0.0
-            if lasso or labels[i] >= 0:
-                share = keep[i] if lasso else keep[labels[i]]
-                used += 1 if share > 0.0 and V[i] != 0.0 else 0
-                pull = (W[i] - kappa * share * V[i]) / nu
-            slope += (g[i] + pull) ** 2 + pull * pull
-        for group in range(groups):
-            if keep[group] > 0.0:
-                if changes[0, group] < 0:
-                    changes[0, group] = k
-                was[group] = 1
-            elif was[group] == 1:
-                changes[1, group] = k
-                was[group] = 0
-        share = used / max(listed, 1)
-        if gtol >= 0.0 and np.sqrt(slope) <= gtol:
-            status = STATIONARY
-        elif share >= dense:
-            status = DENSE
-        done = status != STEPS_TAKEN or k == steps
-        if not done:
-            before[:] = now
-            _advance(g, labels, settings[2:], W, V, v, keep)
-            finite = 0.0
-            for i in range(n):
-                finite += abs(W[i]) + abs(V[i]) + abs(v[i])
-            if not finite < np.inf:
-                now[:] = before
-                status, done = DIVERGED, True
-        if done or k % every == 0:
-            state = now if done else before
-            records[0, kept], records[1, kept] = state[0], state[1]
-            densities[kept], counts[kept] = share, k
-            kept += 1
-        if done:
-            return k, kept, status
-        k += 1
-
-
-_run = jit(_run_py)
-
-
-# Shapes and groups ----------------------------------------------------------------------------
+# Shared -----------------------------------------------------------------------------------------
 
 
 def _constants(
@@ -932,131 +824,21 @@ def _numbers(state: State) -> tuple[float, ...]:
     return (state.step, state.nu, state.kappa, state.lam, state.momentum, state.decay)
 
 
-def _advance_state(state: State, gradient: np.ndarray, step: float) -> None:
-    numbers = np.array([step, *_numbers(state)[1:]])
-    keep = np.empty(state._groups if len(state._labels) else 0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        _advance(
-            gradient, state._labels, numbers, state.parameters, state.dual, state.velocity, keep
-        )
-
-
-def _prox(V: np.ndarray, labels: np.ndarray, groups: int, lam: float) -> np.ndarray:
-    """Zero at free entries."""
-    if not len(labels):
-        return V - np.clip(V, -lam, lam)
-    keep = np.empty(groups)
-    _keep(V, labels, lam, keep)
-    return np.where(labels == FREE, 0.0, keep[labels]) * V
-
-
-def _gamma(state: State) -> np.ndarray:
-    return _gammas(state, state.parameters[None], state.dual[None])[0]
-
-
-def _gammas(state: State, W: np.ndarray, V: np.ndarray) -> np.ndarray:
-    labels = state._labels
-    sparse = np.array([state.kappa * _prox(row, labels, state._groups, state.lam) for row in V])
+def _gamma(state: State, W: np.ndarray, V: np.ndarray) -> np.ndarray:
+    labels = state._partition.labels
+    sparse = state.kappa * sparse_steps.shrunk(V, state._partition, state.lam)
     return np.where(labels == FREE, W, sparse) if len(labels) else sparse
+
+
+def _used(state: State) -> np.ndarray:
+    return sparse_steps.used(state.dual, state._partition, state.lam)
 
 
 def _active(state: State) -> np.ndarray:
     """Which groups are nonzero."""
-    if not len(state._labels):
-        return np.abs(state.dual) > state.lam
-    keep = np.empty(state._groups)
-    _keep(state.dual, state._labels, state.lam, keep)
-    return keep > 0
-
-
-def _used(state: State) -> np.ndarray:
-    """Which entries are nonzero in Gamma, or free."""
-    if not len(state._labels):
-        return _active(state)
-    return (state._labels == FREE) | (_active(state)[state._labels] & (state.dual != 0))
-
-
-def _labels(groups: Any, n: int, *, gaps: bool) -> tuple[np.ndarray, int]:
-    """The group of each entry, and their number; no labels for the lasso."""
-    if groups is None:
-        return np.empty(0, dtype=np.int64), n
-    if isinstance(groups, (str, dict)) or not isinstance(groups, (Sequence, np.ndarray)):
-        raise TypeError(
-            "groups must be None or a list of arrays of indices into the flattened weights; "
-            f"got {type(groups).__name__}."
-        )
-    if not len(groups):
-        raise ValueError("groups must hold at least one group; got none. Use None for the lasso.")
-    sizes = np.array([_group_size(group, k) for k, group in enumerate(groups)])
-    index = np.concatenate([np.asarray(group) for group in groups])
-    number = np.repeat(np.arange(len(groups)), sizes)
-    outside = np.flatnonzero((index < 0) | (index >= n))
-    if len(outside):
-        raise ValueError(
-            f"groups must hold indices from 0 to {n - 1}; got {index[outside[0]]} in group "
-            f"{number[outside[0]]}."
-        )
-    labels = np.full(n, FREE, dtype=np.int64)
-    labels[index] = number
-    twice = np.flatnonzero(np.bincount(index, minlength=n) > 1)
-    if len(twice):
-        where = number[index == twice[0]]
-        raise ValueError(
-            f"groups must not overlap; got index {twice[0]} in group {where[0]} and in group "
-            f"{where[1]}."
-        )
-    missing = np.flatnonzero(labels == FREE)
-    if len(missing) and not gaps:
-        raise ValueError(
-            f"groups must cover all {n} entries; got none with index {missing[0]}"
-            + (f" and {len(missing) - 1} more." if len(missing) > 1 else ".")
-        )
-    return labels, len(groups)
-
-
-def _group_size(group: Any, k: int) -> int:
-    array = np.asarray(group)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise TypeError(
-            f"groups[{k}] must be a 1-D array of integer indices; got "
-            + (f"dtype {array.dtype}." if array.ndim == 1 else f"shape {array.shape}.")
-        )
-    if not array.size:
-        raise ValueError(f"groups[{k}] must not be empty.")
-    return array.size
-
-
-def _flat(value: Any, name: str) -> tuple[np.ndarray, Any]:
-    """All entries in a row, and the shape, or the list of shapes."""
-    if isinstance(value, (list, tuple)) and any(np.ndim(part) > 0 for part in value):
-        parts = [validation.as_array(part, f"{name}[{k}]", None) for k, part in enumerate(value)]
-        return np.concatenate([part.ravel() for part in parts]), [part.shape for part in parts]
-    array = validation.as_array(value, name, None)
-    return array.ravel(), array.shape
-
-
-def _flat_like(value: Any, name: str, shapes: Any) -> np.ndarray:
-    flat, given = _flat(value, name)
-    if given != shapes:
-        raise ValueError(f"{name} must have the shape of W, {shapes}; got {given}.")
-    return flat
-
-
-def _listed(shapes: Any) -> list[Any]:
-    return shapes if isinstance(shapes, list) else [shapes]
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape, dtype=np.int64))
-
-
-def _shaped(flat: np.ndarray, shapes: Any) -> Arrays:
-    if not isinstance(shapes, list):
-        return flat.reshape(shapes)
-    ends = np.cumsum([_size(shape) for shape in shapes])
-    return [
-        part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes, strict=True)
-    ]
+    if not len(state._partition.labels):
+        return _used(state)
+    return sparse_steps.kept(state.dual, state._partition, state.lam) > 0
 
 
 def _view(flat: np.ndarray) -> np.ndarray:

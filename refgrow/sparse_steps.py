@@ -1,0 +1,448 @@
+"""The inner loops of SplitLBI, and the partition of weights into groups that they work on.
+
+`splitlbi` has the method; here is what it rests on and a reader of the paper may skip. Weights that
+come as a list of arrays are one flat vector, groups are a label for every entry of it, and a step
+passes once over the entries, in place, without a temporary.
+
+Conventions as in `kernels`: `_name_py` is the plain function, `_name` the compiled one.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from refgrow import validation
+from refgrow._jit import jit
+
+STATIONARY, STEPS_TAKEN, DIVERGED, DENSE = 0, 1, 2, 3
+
+FREE = -1  # the label of an entry that no group lists
+
+Arrays = np.ndarray | list[np.ndarray]
+
+
+class Partition(NamedTuple):
+    """Which group each weight belongs to.
+
+    Attributes
+    ----------
+    labels : (n,) of int
+        FREE where no group lists the entry; of length zero for the lasso, one entry a group.
+    number : int
+        How many groups there are.
+
+    Source: SplitLBI section 2 (LBI-Eq-5-group).
+    """
+
+    labels: np.ndarray
+    number: int
+
+
+def partition(groups: Any, n: int, *, gaps: bool) -> Partition:
+    """The groups of weights that enter together, as one label an entry.
+
+    Parameters
+    ----------
+    groups : None or list of index arrays
+        None for the lasso.
+    n : int
+        Entries in all.
+    gaps : bool
+        Whether entries may be left out.
+
+    Returns
+    -------
+    Partition
+
+    Raises
+    ------
+    ValueError, TypeError
+        For groups that overlap, are empty, name no entry or leave one out.
+
+    Source: SplitLBI section 2 (LBI-Eq-5-group).
+    """
+    if groups is None:
+        return Partition(np.empty(0, dtype=np.int64), n)
+    if isinstance(groups, (str, dict)) or not isinstance(groups, (Sequence, np.ndarray)):
+        raise TypeError(
+            "groups must be None or a list of arrays of indices into the flattened weights; "
+            f"got {type(groups).__name__}."
+        )
+    if not len(groups):
+        raise ValueError("groups must hold at least one group; got none. Use None for the lasso.")
+    sizes = np.array([_group_size(group, k) for k, group in enumerate(groups)])
+    index = np.concatenate([np.asarray(group) for group in groups])
+    number = np.repeat(np.arange(len(groups)), sizes)
+    outside = np.flatnonzero((index < 0) | (index >= n))
+    if len(outside):
+        raise ValueError(
+            f"groups must hold indices from 0 to {n - 1}; got {index[outside[0]]} in group "
+            f"{number[outside[0]]}."
+        )
+    labels = np.full(n, FREE, dtype=np.int64)
+    labels[index] = number
+    twice = np.flatnonzero(np.bincount(index, minlength=n) > 1)
+    if len(twice):
+        where = number[index == twice[0]]
+        raise ValueError(
+            f"groups must not overlap; got index {twice[0]} in group {where[0]} and in group "
+            f"{where[1]}."
+        )
+    missing = np.flatnonzero(labels == FREE)
+    if len(missing) and not gaps:
+        raise ValueError(
+            f"groups must cover all {n} entries; got none with index {missing[0]}"
+            + (f" and {len(missing) - 1} more." if len(missing) > 1 else ".")
+        )
+    return Partition(labels, len(groups))
+
+
+def _group_size(group: Any, k: int) -> int:
+    array = np.asarray(group)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise TypeError(
+            f"groups[{k}] must be a 1-D array of integer indices; got "
+            + (f"dtype {array.dtype}." if array.ndim == 1 else f"shape {array.shape}.")
+        )
+    if not array.size:
+        raise ValueError(f"groups[{k}] must not be empty.")
+    return array.size
+
+
+def flatten(value: Any, name: str) -> tuple[np.ndarray, Any]:
+    """Weights as one vector, whatever the number of layers.
+
+    Parameters
+    ----------
+    value : array, any shape, or a list of arrays
+    name : str
+        For the error.
+
+    Returns
+    -------
+    flat, shapes
+        A vector, and the shape or the list of shapes that `shaped` takes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that are empty or not finite.
+
+    Source: SplitLBI section 2, W = {W_i}.
+    """
+    if isinstance(value, (list, tuple)) and any(np.ndim(part) > 0 for part in value):
+        parts = [validation.as_array(part, f"{name}[{k}]", None) for k, part in enumerate(value)]
+        return np.concatenate([part.ravel() for part in parts]), [part.shape for part in parts]
+    array = validation.as_array(value, name, None)
+    return array.ravel(), array.shape
+
+
+def shaped(flat: np.ndarray, shapes: Any) -> Arrays:
+    """The inverse of `flatten`: weights layer by layer, as views.
+
+    Parameters
+    ----------
+    flat : (n,)
+    shapes : tuple, or list of tuples
+
+    Returns
+    -------
+    array or list of arrays
+
+    Source: SplitLBI section 2, W = {W_i}.
+    """
+    if not isinstance(shapes, list):
+        return flat.reshape(shapes)
+    ends = np.cumsum([_size(shape) for shape in shapes])
+    return [
+        part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes, strict=True)
+    ]
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=np.int64))
+
+
+def kept(V: np.ndarray, groups: Partition, lam: float) -> np.ndarray:
+    """How much of each group's V is left, max(0, 1 - lam / |V_g|): zero for what is not used yet.
+
+    Parameters
+    ----------
+    V : (n,)
+    groups : Partition
+    lam : float
+
+    Returns
+    -------
+    (groups,)
+
+    Source: SplitLBI section 2 (LBI-Eq-5-group).
+    """
+    keep = np.empty(groups.number)
+    with np.errstate(over="ignore", invalid="ignore"):
+        _keep(V, groups.labels, lam, keep)
+    return keep
+
+
+def shrunk(V: np.ndarray, groups: Partition, lam: float) -> np.ndarray:
+    """The groups of V that are large enough, with their norms less lam; zero at free entries.
+
+    Parameters
+    ----------
+    V : (n,)
+    groups : Partition
+    lam : float
+
+    Returns
+    -------
+    (n,)
+
+    Source: SplitLBI eq 5 (LBI-Eq-5).
+    """
+    if not len(groups.labels):
+        return V - np.clip(V, -lam, lam)
+    return np.where(groups.labels == FREE, 0.0, kept(V, groups, lam)[groups.labels]) * V
+
+
+def used(V: np.ndarray, groups: Partition, lam: float) -> np.ndarray:
+    """Which weights the sparse twin uses, free ones included.
+
+    Parameters
+    ----------
+    V : (n,)
+    groups : Partition
+    lam : float
+
+    Returns
+    -------
+    (n,) of bool
+
+    Source: SplitLBI section 4 (LBI-Fig-4).
+    """
+    labels = groups.labels
+    if not len(labels):
+        return np.abs(V) > lam
+    return (labels == FREE) | ((kept(V, groups, lam) > 0)[labels] & (V != 0))
+
+
+def advance(
+    gradient: np.ndarray,
+    groups: Partition,
+    numbers: np.ndarray,
+    W: np.ndarray,
+    V: np.ndarray,
+    velocity: np.ndarray,
+) -> None:
+    """One step of training and of its sparse twin, in place.
+
+    Parameters
+    ----------
+    gradient : (n,)
+        Of the loss, without the coupling.
+    groups : Partition
+    numbers : (6,)
+        alpha, nu, kappa, lambda, tau, beta.
+    W, V, velocity : (n,)
+        Changed.
+
+    Source: SplitLBI eqs 4, 12, 14 (LBI-Eq-4).
+    """
+    keep = np.empty(groups.number if len(groups.labels) else 0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        _advance(gradient, groups.labels, numbers, W, V, velocity, keep)
+
+
+class Descent(NamedTuple):
+    """What a run on a quadratic loss leaves.
+
+    Attributes
+    ----------
+    now : (3, n)
+        The last finite W, V and velocity.
+    W, V : (k, n)
+        Recorded.
+    density, counts : (k,)
+    first_entry, last_exit : (groups,)
+        -1 for never.
+    taken : int
+    status : int
+        STATIONARY, STEPS_TAKEN, DIVERGED or DENSE.
+
+    Source: SplitLBI eq 4 (LBI-Eq-4).
+    """
+
+    now: np.ndarray
+    W: np.ndarray
+    V: np.ndarray
+    density: np.ndarray
+    counts: np.ndarray
+    first_entry: np.ndarray
+    last_exit: np.ndarray
+    taken: int
+    status: int
+
+
+def descend(
+    S: np.ndarray,
+    b: np.ndarray,
+    groups: Partition,
+    numbers: np.ndarray,
+    start: np.ndarray,
+    *,
+    steps: int,
+    every: int,
+    gtol: float | None,
+    density: float | None,
+) -> Descent:
+    """A whole run on L(W) = W S W / 2 - b W, in one compiled loop: which groups enter, and when.
+
+    Parameters
+    ----------
+    S : (n, n)
+    b : (n,)
+    groups : Partition
+    numbers : (6,)
+        alpha, nu, kappa, lambda, tau, beta.
+    start : (3, n)
+        W, V and the velocity.
+    steps, every : int
+        How many at most, and how often to record.
+    gtol, density : float, optional
+        When to stop.
+
+    Returns
+    -------
+    Descent
+
+    Source: SplitLBI eq 4 (LBI-Eq-4).
+    """
+    now, room = start.copy(), steps // every + 2
+    records, densities = np.empty((2, room, len(b))), np.empty(room)
+    counts = np.empty(room, dtype=np.int64)
+    changes = np.full((2, groups.number), -1, dtype=np.int64)
+    limits = [-1.0 if gtol is None else gtol, 2.0 if density is None else density]
+    settings = np.array([*limits, *numbers])
+    with np.errstate(over="ignore", invalid="ignore"):
+        taken, kept, status = _run(
+            S, b, groups.labels, settings, steps, every, now, records, densities, counts, changes
+        )
+    W, V = records[:, :kept].copy()
+    return Descent(
+        now=now,
+        W=W,
+        V=V,
+        density=densities[:kept].copy(),
+        counts=counts[:kept].copy(),
+        first_entry=changes[0],
+        last_exit=changes[1],
+        taken=int(taken),
+        status=int(status),
+    )
+
+
+# The loops ------------------------------------------------------------------------------------
+
+
+def _keep_py(V, labels, lam, keep):
+    # keep[g] = max(0, 1 - lam / |V_g|). The norm is summed at one place for all groups.
+    keep[:] = 0.0
+    for i in range(V.size):
+        if labels[i] >= 0:
+            keep[labels[i]] += V[i] * V[i]
+    for g in range(keep.size):
+        norm = np.sqrt(keep[g])
+        keep[g] = 1.0 - lam / norm if norm > lam else 0.0
+
+
+_keep = jit(_keep_py)
+
+
+def _advance_py(g, labels, numbers, W, V, v, keep):
+    # One step in place. In one pass: entry i of Gamma is read off V before V moves.
+    alpha, nu, kappa, lam, momentum, decay = numbers
+    lasso = labels.size == 0
+    if not lasso:
+        _keep(V, labels, lam, keep)
+    rate, inverse = kappa * alpha, 1.0 / nu
+    for i in range(W.size):
+        pull = 0.0
+        if lasso:
+            # Gamma / kappa = V - clip(V, -lam, lam)
+            pull = (W[i] - kappa * (V[i] - min(max(V[i], -lam), lam))) * inverse
+        elif labels[i] >= 0:
+            pull = (W[i] - kappa * keep[labels[i]] * V[i]) * inverse
+        v[i] = momentum * v[i] + g[i] + pull
+        W[i] -= rate * v[i] + decay * W[i]
+        V[i] += alpha * pull
+
+
+_advance = jit(_advance_py)
+
+
+def _run_py(S, b, labels, settings, steps, every, now, records, densities, counts, changes):
+    gtol, dense, nu = settings[0], settings[1], settings[3]
+    kappa, lam = settings[4], settings[5]
+    W, V, v = now
+    n, groups = W.size, changes.shape[1]
+    lasso = labels.size == 0
+    listed = n
+    if not lasso:
+        listed = 0
+        for i in range(n):
+            if labels[i] >= 0:
+                listed += 1
+    g, keep, before = np.empty(n), np.empty(groups), now.copy()
+    was = np.zeros(groups, dtype=np.int64)
+    kept, k, status = 0, 0, STEPS_TAKEN
+    while True:
+        if lasso:
+            for i in range(n):
+                keep[i] = max(0.0, 1.0 - lam / abs(V[i])) if abs(V[i]) > lam else 0.0
+        else:
+            _keep(V, labels, lam, keep)
+        used, slope = 0, 0.0
+        for i in range(n):
+            g[i] = -b[i]
+            for j in range(n):
+                g[i] += S[i, j] * W[j]
+            pull = 0.0
+            if lasso or labels[i] >= 0:
+                share = keep[i] if lasso else keep[labels[i]]
+                used += 1 if share > 0.0 and V[i] != 0.0 else 0
+                pull = (W[i] - kappa * share * V[i]) / nu
+            slope += (g[i] + pull) ** 2 + pull * pull
+        for group in range(groups):
+            if keep[group] > 0.0:
+                if changes[0, group] < 0:
+                    changes[0, group] = k
+                was[group] = 1
+            elif was[group] == 1:
+                changes[1, group] = k
+                was[group] = 0
+        share = used / max(listed, 1)
+        if gtol >= 0.0 and np.sqrt(slope) <= gtol:
+            status = STATIONARY
+        elif share >= dense:
+            status = DENSE
+        done = status != STEPS_TAKEN or k == steps
+        if not done:
+            before[:] = now
+            _advance(g, labels, settings[2:], W, V, v, keep)
+            finite = 0.0
+            for i in range(n):
+                finite += abs(W[i]) + abs(V[i]) + abs(v[i])
+            if not finite < np.inf:
+                now[:] = before
+                status, done = DIVERGED, True
+        if done or k % every == 0:
+            state = now if done else before
+            records[0, kept], records[1, kept] = state[0], state[1]
+            densities[kept], counts[kept] = share, k
+            kept += 1
+        if done:
+            return k, kept, status
+        k += 1
+
+
+_run = jit(_run_py)
