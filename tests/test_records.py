@@ -26,13 +26,14 @@ def test_verdict_of_a_figure_is_that_of_its_committed_record(id, evidence):
 
 
 def full_records():
-    return [json.loads(path.read_text()) for path in sorted(RECORDS.glob("S2D-*.full.json"))]
+    return [json.loads(path.read_text()) for path in sorted(RECORDS.glob("S?D-*.full.json"))]
 
 
 def verdict_line(claim):
     """A claim as the gallery lists it."""
     word = "Reproduced" if claim["reproduced"] else "Not reproduced"
-    return f"- {word} ({claim['share']:.0%} of {claim['cases']}): {claim['claim']}."
+    share = "" if claim["share"] is None else f" ({claim['share']:.0%} of {claim['cases']})"
+    return f"- {word}{share}: {claim['claim']}."
 
 
 def missing_verdicts(page, records):
@@ -51,6 +52,27 @@ def table_rows(record):
             wins = "" if method == "splitting" else f"{number['share by setting']['base']:.0%}"
             rows[method] = f"| {method} | {mean:.1e} | {spread:.0f} | {wins} |".replace("  ", " ")
     return rows
+
+
+def signed_rows(record):
+    """The rows of the README's table of signed splits: both readings of what is trained."""
+    readings = {"output weights trained": "base", "output weights fixed": "fixed output weights"}
+    rows = {}
+    for claim in record["claims"]:
+        number = claim["number"]
+        if "geometric mean and spread" not in number:
+            continue
+        _, method, rest = claim["claim"].split(", ")
+        setting = readings[rest.split("; ")[1]]
+        share = number["share by setting, 13 neurons"][setting]
+        for name, key, wins in (
+            ("S2D", "geometric mean and spread of S2D", ""),
+            (f"S3D, {method}", "geometric mean and spread", f"{share:.0%}"),
+        ):
+            mean, spread = number[key][setting]
+            rows.setdefault(name, {})[setting] = f" | {mean:.1e} | {spread:.0f} | {wins}"
+    both = {name: "".join(row[s] for s in readings.values()) for name, row in rows.items()}
+    return [f"| {name}{row} |".replace("  ", " ") for name, row in both.items()]
 
 
 def missing_measures(page, records):
@@ -83,3 +105,11 @@ def test_the_table_of_methods_is_that_of_the_full_run():
     rows = table_rows(record)
     assert len(rows) == 6
     assert not [row for row in rows.values() if row not in page]
+
+
+def test_the_table_of_signed_splits_is_that_of_the_full_run():
+    page = (ledger.ROOT / "README.md").read_text(encoding="utf-8")
+    [record] = [r for r in full_records() if r["id"] == "S3D-Fig-2a"]
+    rows = signed_rows(record)
+    assert len(rows) == 4
+    assert not [row for row in rows if row not in page]
