@@ -45,6 +45,7 @@ __all__ = [
     "s3d_theory",
     "sparse_steps",
     "splitlbi",
+    "splitlbi_theory",
     "toy_training",
     "train",
     "validation",

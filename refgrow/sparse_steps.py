@@ -322,7 +322,8 @@ def descend(
     counts = np.empty(room, dtype=np.int64)
     changes = np.full((2, groups.number), -1, dtype=np.int64)
     limits = [-1.0 if gtol is None else gtol, 2.0 if density is None else density]
-    settings = np.array([*limits, *numbers])
+    listed = np.count_nonzero(groups.labels != FREE) if len(groups.labels) else len(b)
+    settings = np.array([*limits, listed, *numbers])
     with np.errstate(over="ignore", invalid="ignore"):
         taken, kept, status = _run(
             S, b, groups.labels, settings, steps, every, now, records, densities, counts, changes
@@ -352,7 +353,8 @@ def _keep_py(V, labels, lam, keep):
             keep[labels[i]] += V[i] * V[i]
     for g in range(keep.size):
         norm = np.sqrt(keep[g])
-        keep[g] = 1.0 - lam / norm if norm > lam else 0.0
+        # Not 1 - lam / norm, which may round to zero above lam. Zero groups stay zero at lam = 0.
+        keep[g] = (norm - lam) / norm if norm > lam else 0.0
 
 
 _keep = jit(_keep_py)
@@ -381,24 +383,18 @@ _advance = jit(_advance_py)
 
 
 def _run_py(S, b, labels, settings, steps, every, now, records, densities, counts, changes):
-    gtol, dense, nu = settings[0], settings[1], settings[3]
-    kappa, lam = settings[4], settings[5]
+    gtol, dense, listed = settings[:3]
+    nu, kappa, lam = settings[4:7]
     W, V, v = now
     n, groups = W.size, changes.shape[1]
     lasso = labels.size == 0
-    listed = n
-    if not lasso:
-        listed = 0
-        for i in range(n):
-            if labels[i] >= 0:
-                listed += 1
     g, keep, before = np.empty(n), np.empty(groups), now.copy()
     was = np.zeros(groups, dtype=np.int64)
     kept, k, status = 0, 0, STEPS_TAKEN
     while True:
         if lasso:
             for i in range(n):
-                keep[i] = max(0.0, 1.0 - lam / abs(V[i])) if abs(V[i]) > lam else 0.0
+                keep[i] = (abs(V[i]) - lam) / abs(V[i]) if abs(V[i]) > lam else 0.0
         else:
             _keep(V, labels, lam, keep)
         used, slope = 0, 0.0
@@ -420,7 +416,7 @@ def _run_py(S, b, labels, settings, steps, every, now, records, densities, count
             elif was[group] == 1:
                 changes[1, group] = k
                 was[group] = 0
-        share = used / max(listed, 1)
+        share = used / listed
         if gtol >= 0.0 and np.sqrt(slope) <= gtol:
             status = STATIONARY
         elif share >= dense:
@@ -428,7 +424,7 @@ def _run_py(S, b, labels, settings, steps, every, now, records, densities, count
         done = status != STEPS_TAKEN or k == steps
         if not done:
             before[:] = now
-            _advance(g, labels, settings[2:], W, V, v, keep)
+            _advance(g, labels, settings[3:], W, V, v, keep)
             finite = 0.0
             for i in range(n):
                 finite += abs(W[i]) + abs(V[i]) + abs(v[i])
