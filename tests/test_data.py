@@ -1,7 +1,5 @@
 """Toy problems: what their docstrings promise, the same for the same seed, errors."""
 
-import gzip
-import os
 from functools import partial
 
 import numpy as np
@@ -94,67 +92,6 @@ def test_xor_is_what_no_linear_model_separates():
     np.testing.assert_allclose(means[0], means[1], atol=2 * SAMPLING)
     noisy = data.xor(samples=MANY, deviation=0.5, rng=3)
     assert (np.abs(noisy.X) != 1).all() and problem.teacher is None
-
-
-def written(folder, images, labels, part="train", packed=False):
-    """The two files of a part, byte by byte as the format has them."""
-    for name, array in (("images-idx3", images), ("labels-idx1", labels)):
-        sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
-        content = bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes()
-        path = folder / f"{part}-{name}-ubyte{'.gz' if packed else ''}"
-        path.write_bytes(gzip.compress(content) if packed else content)
-    return folder
-
-
-IMAGES = np.arange(5 * 6).reshape(5, 2, 3) * 8 + 7
-LABELS = np.array([3, 0, 9, 1, 3])
-
-
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("part", ["train", "t10k"])
-def test_mnist_is_read_as_it_is_written(tmp_path, part, packed):
-    written(tmp_path, IMAGES, LABELS, part, packed)
-    problem = data.mnist(tmp_path, part=part)
-    np.testing.assert_array_equal(problem.X, IMAGES.reshape(5, 6) / 255)
-    np.testing.assert_array_equal(problem.Y, LABELS)
-    assert problem.X.dtype == np.float64 and problem.Y.dtype == np.int64
-    few = data.mnist(str(tmp_path), part=part, samples=2)
-    np.testing.assert_array_equal(few.X, problem.X[:2])
-    np.testing.assert_array_equal(few.Y, problem.Y[:2])
-
-
-def test_mnist_says_what_is_wrong_with_its_files(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"neither train-images-idx3-ubyte nor .*\.gz in"):
-        data.mnist(tmp_path)
-    written(tmp_path, IMAGES, LABELS)
-    with pytest.raises(FileNotFoundError, match="neither t10k-images"):
-        data.mnist(tmp_path, part="t10k")
-    with pytest.raises(ValueError, match=r"samples must be at most 5, .*; got 6"):
-        data.mnist(tmp_path, samples=6)
-    with pytest.raises(ValueError, match="samples must be an integer >= 1"):
-        data.mnist(tmp_path, samples=0)
-    with pytest.raises(ValueError, match=r"part must be one of t10k, train.*mean 'train'"):
-        data.mnist(tmp_path, part="trian")
-    written(tmp_path, IMAGES, LABELS[:4])
-    with pytest.raises(ValueError, match="has 5 images, but 4 labels"):
-        data.mnist(tmp_path)
-    images = tmp_path / "train-images-idx3-ubyte"
-    for content, message in (
-        (images.read_bytes()[:-1], "ends early, after 29 bytes"),
-        (images.read_bytes()[:15], "no IDX file of 3-D bytes"),
-        (bytes([0, 0, 13, 3]) + bytes(12), "no IDX file of 3-D bytes"),
-    ):
-        images.write_bytes(content)
-        with pytest.raises(ValueError, match=message):
-            data.mnist(tmp_path)
-
-
-@pytest.mark.skipif(not os.environ.get("REFGROW_DATA"), reason="REFGROW_DATA names no folder")
-def test_the_digits_themselves():
-    problem = data.mnist(os.environ["REFGROW_DATA"], samples=5000)
-    assert problem.X.shape == (5000, 784) and set(problem.Y) == set(range(10))
-    assert problem.X.min() == 0 and problem.X.max() == 1
-    assert 0.1 < problem.X.mean() < 0.2
 
 
 @pytest.mark.parametrize(
