@@ -65,6 +65,58 @@ def test_all_digits_and_all_fonts_are_drawn_equally_often():
         assert np.abs(counts - mean).max() < DEVIATIONS * np.sqrt(mean)
 
 
+def centre(X):
+    """Of mass, in pixels: to the right and downwards."""
+    images = X.reshape(-1, 28, 28)
+    weights = images.sum(axis=(1, 2))
+    return np.array([(images.sum(axis=k) * np.arange(28)).sum(axis=1) / weights for k in (1, 2)])
+
+
+def slant(X):
+    """How far the rows of an image are moved to the right, a row upwards."""
+    images = X.reshape(-1, 28, 28) / X.sum(axis=1)[:, None, None]
+    (right, down), line = centre(X)[:, :, None], np.arange(28)
+    u, v = line - right, line - down
+    mixed = np.einsum("nij,ni,nj->n", images, v, u)
+    return -mixed / np.einsum("nij,ni->n", images, v * v)
+
+
+def mass(X):
+    return X.sum(axis=1)
+
+
+def grey(X):
+    return np.sum((X > 0) & (X < 1))
+
+
+# What each distortion does to a hundred digits, alone: a measure of the plain digits and the
+# distorted ones, and the numbers between which it lies.
+ALONE = {
+    "ROTATION": (lambda plain, X: np.abs(slant(X) - slant(plain)).max(), 0.25, 0.7),
+    "SHEAR": (lambda plain, X: np.abs(slant(X) - slant(plain)).max(), 0.2, 0.3),
+    "LOG_SCALE": (lambda plain, X: (mass(X) / mass(plain)).max(), 1.2, np.exp(0.4)),
+    "SHIFT": (lambda plain, X: np.abs(centre(X) - centre(plain)).max(), 2.2, 2.55),
+    "THINNER": (lambda plain, X: (mass(X) / mass(plain)).min(), 0.5, 0.95),
+    "BOLDER": (lambda plain, X: (mass(X) / mass(plain)).max(), 1.5, 3.0),
+    "BLUR": (lambda plain, X: grey(X) / grey(plain), 1.2, 3.0),
+    "DIM": (lambda plain, X: X.max(axis=1).min(), 0.58, 0.66),
+    # In the topmost row, which is black before; half of the noise is cut off.
+    "NOISE": (lambda plain, X: np.sqrt(2 * np.mean(X[:, :28] ** 2)), 0.11, 0.13),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_every_distortion_does_what_its_name_says(name, monkeypatch):
+    for other in ALONE.keys() - {name}:
+        monkeypatch.setattr(data, other, 0.0)
+    plain, distorted = (rendered(difficulty=k, rng=6) for k in (0, 1))
+    np.testing.assert_array_equal(plain.Y, distorted.Y)
+    measure, low, high = ALONE[name]
+    assert low < measure(plain.X, distorted.X) < high
+    monkeypatch.setattr(data, name, 0.0)
+    np.testing.assert_array_equal(rendered(difficulty=1, rng=6).X, plain.X)
+
+
 def by_matplotlib():
     """All 220 digits as matplotlib draws them, 28 pixels a side, by the digit and the font."""
     from matplotlib import get_data_path
