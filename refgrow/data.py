@@ -27,13 +27,13 @@ MNIST_CHECKSUMS = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 
-# The fonts with digits that matplotlib ships.
+# The fonts with digits that matplotlib ships, all versions since 3.8.
 DIGIT_FONTS = (
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique",
     "DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSansMono-Oblique", "DejaVuSansMono-BoldOblique",
     "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic", "DejaVuSerif-BoldItalic",
     "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta",
-    "cmr10", "cmb10", "cmti10", "cmss10", "cmtt10", "cmmi10",
+    "cmr10", "cmb10", "cmss10", "cmtt10", "cmmi10",
 )  # fmt: skip
 
 # Images like MNIST's: 28 pixels a side, digits 20 pixels high.
@@ -219,7 +219,7 @@ def xor(*, samples: int = 200, deviation: float = 0.15, rng: Any = None) -> Prob
 def rendered_digits(*, samples: int = 1000, difficulty: float = 1.0, rng: Any = None) -> Problem:
     """Images of 0 to 9 from the fonts that ship with matplotlib, distorted: digits without files.
 
-    Every image has a digit and one of 22 fonts, uniformly drawn; it is rotated, sheared, stretched
+    Every image has a digit and one of 21 fonts, uniformly drawn; it is rotated, sheared, stretched
     and shifted; its strokes are made thinner or bolder, its edges blurred, its brightness lowered,
     and Gaussian noise is added. Grey values are rounded to 256 levels, like MNIST's: thus rounding
     errors of other machines do not show, and the same `rng` gives the same images wherever the
@@ -232,7 +232,7 @@ def rendered_digits(*, samples: int = 1000, difficulty: float = 1.0, rng: Any = 
     ----------
     samples : int
     difficulty : float
-        The factor, at most 2, of all distortions and of the noise; at 0 an image is one of the 220
+        The factor, at most 2, of all distortions and of the noise; at 0 an image is one of the 210
         digits as the fonts have them, scaled to the same height and in the middle.
     rng : None, int, SeedSequence or Generator
         Images to test on need another than those to learn from, for instance both of
@@ -355,7 +355,7 @@ def _interpolated(tables: np.ndarray, which: np.ndarray, x: np.ndarray, y: np.nd
 
 @functools.cache
 def _outlines() -> np.ndarray:
-    """`_distance_to` ten digits in every font, (220, GRID, GRID)."""
+    """`_distance_to` ten digits in every font, (210, GRID, GRID)."""
     try:
         from matplotlib import get_data_path
         from matplotlib.font_manager import FontProperties

@@ -118,7 +118,7 @@ def test_every_distortion_does_what_its_name_says(name, monkeypatch):
 
 
 def by_matplotlib():
-    """All 220 digits as matplotlib draws them, 28 pixels a side, by the digit and the font."""
+    """All 210 digits as matplotlib draws them, 28 pixels a side, by the digit and the font."""
     from matplotlib import get_data_path
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
