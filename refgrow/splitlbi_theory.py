@@ -122,7 +122,7 @@ def _flow_of_one(
     h: float, beta: float, W: float, Z: float, left: float, nu: float, theta: float
 ) -> tuple[float, float]:
     """(W, Z) after the time `left` in units of 1 / kappa, piece after piece."""
-    while True:
+    while left > 0:
         sign = _side(h * beta, W, Z, theta)
         ends, turn = _piece(h, beta, W, Z, nu, theta, sign)
         hit = None
@@ -141,6 +141,7 @@ def _flow_of_one(
             W, Z = ends(left)
             return float(W), float(Z)
         W, Z, left = float(ends(hit)[0]), wall, left - hit
+    return W, Z
 
 
 def _beyond(s: float, ends: Any, wall: float) -> float:
