@@ -204,7 +204,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     trace, _, sensitivities = networks.backpropagate(
         network, digits.X, digits.Y, "softmax_cross_entropy"
     )
-    second = activations.get("tanh").second
+    second = activations.second_derivative(activations.get("tanh"), "a splitting matrix")
     C = (sensitivities[0] * second(trace.states[0])).T
     return np.ascontiguousarray(C), np.ascontiguousarray(trace.inputs[0])
 

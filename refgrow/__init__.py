@@ -11,7 +11,7 @@ The modules in reading order; each imports only what stands above it:
 - ``losses``       value, gradient and curvature with respect to the output
 - ``neurons``      neuron families sigma(theta, x)
 - ``networks``     ``Shallow`` and ``MLP``
-- ``data``         toy problems
+- ``data``         toy problems and digits
 - ``optimizers``   gd, momentum, adam, adagrad
 - ``growth``       ``Split``, ``Add``, ``Prune``, ``Plan``, ``apply``
 - ``train``        ``fit`` and ``fit_and_grow``
