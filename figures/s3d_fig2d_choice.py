@@ -130,7 +130,7 @@ def _claims(data: dict[str, Any], kind: str, rows: np.ndarray) -> list[Claim]:
     negative = data["negative"][..., 1][rows]
     better = retrained[..., 1] < retrained[..., 0]
     now = (data["immediate"][..., 1] > data["immediate"][..., 0])[rows]
-    return [
+    judged = [
         Claim.judged(
             ID,
             f"S2D and S3D (m = 2) choose different neurons at the 4th splitting step; {kind}",
@@ -160,6 +160,15 @@ def _claims(data: dict[str, Any], kind: str, rows: np.ndarray) -> list[Claim]:
             depends_on=depends["better"],
         ),
     ]  # fmt: skip
+    if differ.any():  # The paper says that S3D can choose another and better neuron, not always.
+        judged.append(
+            Claim.judged(
+                ID,
+                f"where they choose different neurons, S3D's is better, retrained; {kind}",
+                better[differ],
+            )
+        )
+    return judged
 
 
 def _mean(holds: np.ndarray) -> float | None:
