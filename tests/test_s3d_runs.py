@@ -175,11 +175,12 @@ def test_a_size_that_is_too_large_never_arrives(evidence):
         assert arrives or (T < run.nit and run.loss.min() > eta)
 
 
-@pytest.mark.statement("S3D-Ass-3.1", "S3D-Ass-3.3")
-def test_no_size_may_satisfy_the_assumption(evidence):
-    # d = n = 1, y < 0, triplets: only the copy at rest qualifies, and its weight doubles at every
-    # split. C grows like w^2, so eps^2 <= sqrt(eta) 4^-(K-1) / 2 for K splits, which lower the
-    # error by at most sqrt(eta) / 4. From e_0 > (sqrt(2) + 1/4) sqrt(eta) no size is allowed.
+@pytest.mark.statement("S3D-Ass-3.1", "S3D-Ass-3.3", "S3D-Thm-3.4")
+def test_for_the_heaviest_neuron_no_size_may_satisfy_the_assumption(evidence):
+    # d = n = 1, y < 0, triplets. The heaviest neuron is always the copy at rest, whose weight
+    # doubles. C grows like w^2, so eps^2 <= sqrt(eta) 4^-(K-1) / 2 for K splits, which lower the
+    # error by at most sqrt(eta) / 4. From e_0 > (sqrt(2) + 1/4) sqrt(eta) no size is allowed. (One
+    # sample: the largest radius is the heaviest neuron's.)
     eta, found = 0.1, {}
     X, network = np.ones((1, 1)), start(1, [1.0], 0.0)
     for share in (1.65, 1.67):
@@ -192,6 +193,25 @@ def test_no_size_may_satisfy_the_assumption(evidence):
                 assert (run.weight == 2.0 ** np.arange(run.nit)).all()
         evidence(f"e_0 = {share} sqrt(eta): largest allowed size / size", found[share])
     assert found[1.67] < 1 <= found[1.65]
+
+
+@pytest.mark.statement("S3D-Ass-3.1", "S3D-Ass-3.3", "S3D-Thm-3.4")
+@pytest.mark.parametrize("first, eta, splits", [(2.0, 1.0, 6), (10.0, 0.1, 243), (2.0, 0.01, 150)])
+def test_for_the_lightest_neuron_the_same_assumption_holds(first, eta, splits, evidence):
+    # The same network. From the second split on two copies have the weight -1; eq 9 splits them
+    # into -1, -1 and 1. C stays at 2 eps, so eps^2 = sqrt(eta) / 8 is allowed for ever.
+    X, Y, network = np.ones((1, 1)), np.array([[-first]]), start(1, [1.0], 0.0)
+    size = float(np.sqrt(np.sqrt(eta) / 8)) * (1 - 1e-9)
+    run = s3d_theory.descend(network, X, Y, eta=eta, size=size, pick="lightest", most=2000)
+    _, allowed, T, _ = judge(run, X, eta=eta, size=size, c=3.0, copies=3)
+    evidence(f"e_0 = {first:g}, eta = {eta:g}: splits, T", f"{run.nit}, {T:g}")
+    evidence(f"e_0 = {first:g}, eta = {eta:g}: allowed size / size", allowed / size)
+    assert run.success and run.nit == splits <= T and size <= allowed
+    assert run.weight[:2].tolist() == [1, 2] and (run.weight[2:] == 1).all()
+    assert run.constant.max() <= SAMPLED * 2 * size
+    # Negative control: the heaviest neuron each time, at the same size.
+    heavy = s3d_theory.descend(network, X, Y, eta=eta, size=size, most=20)
+    assert size > 10 * judge(heavy, X, eta=eta, size=size, c=3.0, copies=3)[1]
 
 
 @pytest.mark.statement("S3D-Thm-3.4", "S3D-Ass-3.1")
@@ -250,6 +270,41 @@ def test_quartets_of_their_own_size_need_a_logarithmic_number(activation, eviden
     printed = s3d_theory.splits_needed(known, first, etas[-1], float(fixed), c, copies)
     evidence(f"k = {activation}: Theorem 3.4's T at 1e-6", printed)
     assert printed > 1000 * T
+
+
+@pytest.mark.statement("S3D-rate")
+@pytest.mark.parametrize("d", [4, 8, 16])
+def test_orthonormal_samples_need_splits_in_proportion_to_their_number(d, evidence):
+    # S = w E[(f - y) x x^T] has the samples as eigenvectors, and the errors of samples that no
+    # neuron has met are their targets, all different: a split meets two new ones at most, and
+    # gradient descent none. The unit vectors, because a long phase would make rounding grow.
+    X, Y, eta, c = np.eye(d), np.linspace(1, 2, d)[:, None], 1 / 8, 3.0
+    network, least = start(d, [1.0], 0.0), 3 * d / 8
+    known, first = s3d_theory.constants(network, X), losses.squared.value(network(X), Y)
+    # The order is the same for every d; the theorem's number is not.
+    assert (known.samples / (known.inputs * eta)) ** 1.5 == pytest.approx(8**1.5)
+    size = float(np.sqrt(np.sqrt(eta) / 8))  # The largest allowed: C = 2 eps / d.
+    phase = relax(X, Y, steps=200, rate=1.0)
+    for eps, copies, parametric in ((size, 3, None), (size, 3, phase), (size, 4, phase),
+                                    (1.0, 3, None), (1.2, 3, None), (1.2, 4, None)):  # fmt: skip
+        run = s3d_theory.descend(
+            network, X, Y, eta=eta, size=eps, c=c, copies=copies, pick="lightest",
+            parametric=parametric,
+        )  # fmt: skip
+        how = f"d = {d}, m = {copies}, size {eps:.2g}{', with phases' if parametric else ''}"
+        _, allowed, T, _ = judge(run, X, eta=eta, size=eps, c=c, copies=copies)
+        evidence(f"{how}: splits, at least, T", f"{run.nit}, {least}, {T:g}")
+        assert run.success and run.nit >= least
+        met = (np.abs(run.network.theta) > 1e-12).any(axis=0).sum()
+        assert 3 * d / 4 <= met <= 2 * run.nit
+        if parametric is None and eps == size:
+            assert size <= allowed * SAMPLED and run.nit <= T
+            assert T == pytest.approx(4 * d * (first - eta) / eps**2 * np.sqrt(8), abs=1)
+    # Negative control: a start that is orthogonal to no sample needs no split at all.
+    tilted = s3d_theory.descend(
+        start(d, [1.0], 0.0, at=0.1), X, Y, eta=eta, size=size, parametric=phase
+    )
+    assert tilted.success and tilted.nit < least
 
 
 # Theorem B.1 and Lemma B.2 ----------------------------------------------------------------------
