@@ -405,9 +405,10 @@ def allocate(gains: Any, budget: float, costs: Any = None) -> Allocation:
     """Which neurons to split and into how many copies, for the lowest loss within a budget.
 
     min sum_l G[l, m_l] subject to sum_l costs[l] m_l <= budget: a knapsack with one choice a
-    neuron, solved exactly. With integer costs by dynamic programming over what is left of the
-    budget once every neuron has its one copy; otherwise, and where that table would be too large,
-    as an integer program by `scipy.optimize.milp`.
+    neuron, solved exactly. With whole costs by dynamic programming over what is left of the budget
+    once every neuron has its one copy, in a table or, where that would be too large, in a list of
+    the sums that occur. With other costs by that list too: an integer programme by
+    `scipy.optimize.milp` holds budgets to a tolerance of a millionth only.
 
     Parameters
     ----------
@@ -444,8 +445,9 @@ def allocate(gains: Any, budget: float, costs: Any = None) -> Allocation:
         if len(gains) * (room + 1) <= LARGEST_TABLE:
             sizes = _dynamic_programme(gains, steps, room)
             return Allocation(sizes, _value(gains, sizes))
-    rounding = len(gains) * np.finfo(float).eps * float(budget)
-    sizes = _integer_programme(gains, costs, slack, rounding)
+    else:  # Sums of costs such as 0.1 are off by rounding.
+        slack += len(gains) * np.finfo(float).eps * float(budget)
+    sizes = _sparse_dynamic_programme(gains, costs, slack)
     return Allocation(sizes, _value(gains, sizes))
 
 
@@ -453,7 +455,7 @@ def _dynamic_programme(gains: np.ndarray, steps: np.ndarray, room: int) -> np.nd
     """best[r] is the least sum of gains of the neurons so far with r of the budget to spend."""
     N, M = gains.shape
     best = np.zeros(room + 1)
-    choice = np.zeros((N, room + 1), dtype=np.int8 if M < 128 else np.int64)
+    choice = np.zeros((N, room + 1), dtype=np.min_scalar_type(M))
     for j in range(N):
         previous = best.copy()
         for extra in range(1, M):
@@ -471,38 +473,60 @@ def _dynamic_programme(gains: np.ndarray, steps: np.ndarray, room: int) -> np.nd
     return sizes
 
 
-def _integer_programme(
-    gains: np.ndarray, costs: np.ndarray, slack: float, rounding: float
-) -> np.ndarray:
-    """One binary variable for each neuron and size above one.
+def _sparse_dynamic_programme(gains: np.ndarray, costs: np.ndarray, slack: float) -> np.ndarray:
+    """The same for costs of any size: a list of what is spent and gained in place of a table.
 
-    `rounding` is what sums of costs such as 0.1 may be off by.
+    Dropped are states that spend no less than another and gain no more, and those that fall short
+    of an allocation that is known even with all that the linear relaxation could still add.
     """
     N, M = gains.shape
-    spent = np.outer(costs, np.arange(1, M))
-    payable = spent <= slack + rounding
-    if not payable.any():
-        return np.ones(N, dtype=int)
-    # The solver stops within 1e-6 of the optimum: in these units, 1e-10 of the largest gain.
-    scale = 1e-4 * max(float(np.abs(gains).max()), np.finfo(float).tiny / 1e-8)
-    allowed, less = slack, 0.0
-    while True:
-        rows, limits = _constraints(np.where(payable, spent, 0.0), allowed)
-        found = optimize.milp(
-            gains[:, 1:].ravel() / scale,
-            constraints=optimize.LinearConstraint(rows, -np.inf, limits),
-            integrality=1,
-            bounds=optimize.Bounds(0, payable.ravel().astype(float)),
-            options={"mip_rel_gap": 0.0},
-        )
-        taken = np.round(found.x).reshape(N, M - 1)
-        over = float((taken * spent).sum()) - slack
-        if over <= rounding:
-            return 1 + (taken @ np.arange(1, M)).astype(int)
-        # The solver's constraints hold up to its tolerance, 1e-6; a budget is a budget. Doubled, or
-        # an allocation dearer by a millionth of that would come back a million times.
-        less = max(2 * less, over)
-        allowed -= less
+    hulls = [_hull(gains[j], costs[j]) for j in range(N)]
+    # The neurons about whom the relaxation is least sure come last, when the bound is sharp.
+    every = np.concatenate([np.zeros((2, 0)), *hulls], axis=1)
+    every = every[:, np.argsort(every[1] / every[0], kind="stable")]
+    fits = np.cumsum(every[0]) <= slack
+    known = every[1, : int(np.argmin(fits)) if not fits.all() else None].sum()
+    critical = 0.0 if fits.all() else every[1, np.argmin(fits)] / every[0, np.argmin(fits)]
+    sure = [np.abs(h[1] / h[0] - critical).min(initial=np.inf) for h in hulls]
+    order = np.argsort(-np.array(sure), kind="stable")
+    spent, gained = np.zeros(1), np.zeros(1)
+    margin = 1e-12 * np.abs(gains).max(initial=0.0)
+    steps = []
+    for k, j in enumerate(order):
+        size = np.repeat(np.arange(M), len(spent))
+        parent = np.tile(np.arange(len(spent)), M)
+        spent, gained = spent[parent] + costs[j] * size, gained[parent] + gains[j, size]
+        keep = np.lexsort((gained, spent))
+        keep = keep[spent[keep] <= slack]
+        best = np.minimum.accumulate(gained[keep])
+        keep = keep[np.append(True, gained[keep][1:] < best[:-1])]
+        rest = np.concatenate([np.zeros((2, 1)), *(hulls[i] for i in order[k + 1 :])], axis=1)
+        rest[:, 1:] = rest[:, 1 + np.argsort(rest[1, 1:] / rest[0, 1:], kind="stable")]
+        bound = gained[keep] + np.interp(slack - spent[keep], *np.cumsum(rest, axis=1))
+        known = min(known, gained[keep].min())
+        keep = keep[bound <= known + margin]
+        spent, gained = spent[keep], gained[keep]
+        steps.append((parent[keep], size[keep]))
+    sizes, state = np.ones(N, dtype=int), int(np.argmin(gained))
+    for j, (parent, size) in zip(order[::-1], steps[::-1], strict=True):
+        sizes[j] += size[state]
+        state = parent[state]
+    return sizes
+
+
+def _hull(gains: np.ndarray, cost: float) -> np.ndarray:
+    """The edges of the lower convex hull of a neuron's gains: costs and (falling) gains (2, k)."""
+    corners = [0]
+    for m in range(1, len(gains)):
+        if gains[m] >= gains[corners[-1]]:
+            continue
+        while len(corners) > 1:
+            a, b = corners[-2:]
+            if (gains[b] - gains[a]) * (m - b) < (gains[m] - gains[b]) * (b - a):
+                break
+            corners.pop()
+        corners.append(m)
+    return np.array([cost * np.diff(corners), np.diff(gains[corners])])
 
 
 def _constraints(spent: np.ndarray, slack: float) -> tuple[Any, np.ndarray]:
