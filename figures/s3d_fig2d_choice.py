@@ -164,7 +164,8 @@ def _claims(data: dict[str, Any], kind: str, rows: np.ndarray) -> list[Claim]:
         judged.append(
             Claim.judged(
                 ID,
-                f"where they choose different neurons, S3D's is better, retrained; {kind}",
+                "where S3D splits another neuron than S2D, or S2D none, its split is better, "
+                f"retrained; {kind}",
                 better[differ],
             )
         )
