@@ -424,7 +424,7 @@ def allocate(gains: Any, budget: float, costs: Any = None) -> Allocation:
     -------
     Allocation
         With ties, fewer copies are preferred by the dynamic programme. Sums of costs that are not
-        whole, 0.1 for instance, are held to the budget up to their rounding.
+        whole, 0.1 for instance, or beyond 2^53 are held to the budget up to their rounding.
 
     Raises
     ------
@@ -435,8 +435,8 @@ def allocate(gains: Any, budget: float, costs: Any = None) -> Allocation:
     Source: S3D C.1 (S3D-C.1-IP); the costs are section 4's energy-aware variant.
     """
     gains, slack, costs = _knapsack(gains, budget, costs)
-    # What splitting all would cost must fit an integer, too.
-    whole = bool((costs == np.round(costs)).all() and costs.sum() * gains.shape[1] < 2.0**62)
+    # Sums are exact as long as what splitting all would cost is below 2^53.
+    whole = bool((costs == np.round(costs)).all() and costs.sum() * gains.shape[1] < 2.0**53)
     if whole:
         unit = np.gcd.reduce(costs.astype(np.int64))
         steps = (costs / unit).astype(np.int64)
@@ -605,8 +605,8 @@ def _knapsack(gains: Any, budget: Any, costs: Any) -> tuple[np.ndarray, float, n
         raise ValueError(f"costs must be above 0; got {costs[j]:g} for neuron {j}.")
     if budget + rounding < costs.sum():
         raise ValueError(
-            f"budget must be at least {costs.sum():g}, what the {len(gains)} neurons cost before "
-            f"splitting; got {budget:g}."
+            f"budget must be at least {costs.sum():.15g}, what the {len(gains)} neurons cost before "
+            f"splitting; got {budget:.15g}."
         )
     return gains, max(budget - float(costs.sum()), 0.0), costs
 

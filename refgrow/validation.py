@@ -358,7 +358,11 @@ def _plain_array(value: Any, name: str) -> np.ndarray:
 def _real_array(value: Any, name: str) -> np.ndarray:
     array = _plain_array(value, name)
     if array.dtype.kind not in "iuf":
-        mend = {"c": " Take the real part first.", "b": f" Use {name}.astype(float)."}
+        mend = {
+            "c": " Take the real part first.",
+            "b": f" Use {name}.astype(float).",
+            "O": f" Use np.asarray({name}, dtype=float) if they are numbers.",
+        }
         raise TypeError(
             f"{name} must hold real numbers; got dtype {array.dtype}."
             + mend.get(array.dtype.kind, "")
