@@ -1,22 +1,31 @@
-"""What the papers compare with: other ways to get from m neurons to m + 1.
+"""What the papers compare with: other ways to get from m neurons to m + 1, and to sparse networks.
 
-All but `scratch` are `decide` functions for `train.fit_and_grow` and return a plan. The random
-splits leave the function unchanged at size zero, as a split does. New initialisation and gradient
-boosting do not: they add a neuron that is already something.
+Growing, for S2D and S3D. All but `scratch` are `decide` functions for `train.fit_and_grow` and
+return a plan. The random splits leave the function unchanged at size zero, as a split does. New
+initialisation and gradient boosting do not: they add a neuron that is already something.
 
-Source: S2D, Fig 1 d, appendices B.2 and B.5.
+Pruning, for SplitLBI. A mask is one boolean array for each of a network's arrays, true at what
+stays: `magnitude_mask` and `random_mask` make one, `masked` applies it, `masked_optimizer` trains
+what is left. `l1_sgd` finds zeros by itself.
+
+Source: S2D, Fig 1 d, appendices B.2 and B.5; SplitLBI section 4.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from refgrow import growth, losses, networks, s2d, train, validation
-from refgrow.networks import MLP, Shallow
+from refgrow import growth, losses, networks, optimizers, s2d, splitlbi, train, validation
+from refgrow.networks import MLP, Network, Shallow
 
 Sampler = Callable[[np.random.Generator, int], np.ndarray]
+Mask = tuple[np.ndarray, ...]
+
+
+# Growing --------------------------------------------------------------------------------------
 
 
 def random_split(
@@ -243,6 +252,282 @@ def scratch(network: Shallow, width: int, *, sample: Sampler, rng: Any = None) -
     width = validation.as_integer(width, "width", at_least=1)
     theta = _drawn(sample, validation.as_rng(rng), width, _shallow(network, "scratch"))
     return Shallow(theta, np.ones((width, *network.weights.shape[1:])), network.neuron)
+
+
+# Pruning --------------------------------------------------------------------------------------
+
+
+def magnitude_mask(network: "Shallow | MLP", density: float, by: str = "weight") -> Mask:
+    """Keep the largest weights of all layers together: one-shot magnitude pruning.
+
+    One threshold for the whole network, so layers of small weights lose more, possibly all.
+    Groups are ranked by the root mean square of their weights, whatever their sizes, and kept from
+    the largest on while the share of weights kept is at most the density; by weight it is then
+    the density, rounded.
+
+    Parameters
+    ----------
+    network : Shallow or MLP
+    density : float
+        In [0, 1]: the share of weights to keep.
+    by : {"weight", "neuron", "input", "layer"}
+        What is kept or dropped as a whole, as for `splitlbi.groups_of`.
+
+    Returns
+    -------
+    tuple of bool arrays
+        Shaped like ``network.arrays``. What is in no group, biases and the outgoing weights of a
+        Shallow network, is kept.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a density out of range, an unknown `by`, and what is not a network.
+
+    Source: SplitLBI section 4 (LBI-Fig-5), whose masks are compared with it.
+    """
+    density = validation.as_scalar(density, "density", at_least=0, at_most=1)
+    groups = splitlbi.groups_of(network, by)
+    sizes = np.array([len(group) for group in groups])
+    index = np.concatenate(groups)
+    flat = np.concatenate([a.ravel() for a in network.arrays])
+    # hypot, because squares underflow and overflow.
+    norms = np.hypot.reduceat(np.abs(flat[index]), np.cumsum([0, *sizes[:-1]]))
+    order = np.argsort(-norms / np.sqrt(sizes), kind="stable")
+    number = int(np.searchsorted(np.cumsum(sizes[order]), round(density * len(index)), "right"))
+    stays = np.zeros(len(groups), dtype=bool)
+    stays[order[:number]] = True
+    keep = np.ones(len(flat), dtype=bool)
+    keep[index] = np.repeat(stays, sizes)
+    return _like(network, keep)
+
+
+def random_mask(
+    network: "Shallow | MLP", density: "float | Sequence[np.ndarray]", *, rng: Any = None
+) -> Mask:
+    """Keep random weights, so many in each layer: what a mask is worth beyond its sizes.
+
+    Parameters
+    ----------
+    network : Shallow or MLP
+    density : float or mask
+        In [0, 1]: each layer keeps this share of its weights, rounded. Of another mask, such as
+        that of `magnitude_mask`, each layer keeps as many as it does.
+    rng : None, int, SeedSequence or Generator
+
+    Returns
+    -------
+    tuple of bool arrays
+        As for `magnitude_mask`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a density out of range, and a mask that does not fit the network.
+
+    Source: SplitLBI section 4 (LBI-Fig-5), the control for a mask.
+    """
+    layers = splitlbi.groups_of(network, "layer")
+    size = sum(a.size for a in network.arrays)
+    if isinstance(density, (tuple, list)):
+        given = _flat_mask(_as_mask(density, "density", network))
+        numbers = [np.count_nonzero(given[layer]) for layer in layers]
+    else:
+        share = validation.as_scalar(density, "density", at_least=0, at_most=1)
+        numbers = [round(share * len(layer)) for layer in layers]
+    rng = validation.as_rng(rng)
+    keep = np.ones(size, dtype=bool)
+    for layer, number in zip(layers, numbers, strict=True):
+        keep[rng.permutation(layer)[number:]] = False
+    return _like(network, keep)
+
+
+def masked(network: Network, mask: Sequence[np.ndarray]) -> Network:
+    """The network with zeros where the mask is false; the widths stay.
+
+    Parameters
+    ----------
+    network : Shallow or MLP
+    mask : sequence of bool arrays
+        Shaped like ``network.arrays``: of `magnitude_mask`, `random_mask`, or `splitlbi.mask`.
+
+    Returns
+    -------
+    Shallow or MLP
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a mask that is not boolean or does not fit.
+
+    Source: SplitLBI section 4 (LBI-Fig-4).
+    """
+    mask = _as_mask(mask, "mask", network)
+    arrays = [np.where(m, a, 0.0) for m, a in zip(mask, network.arrays, strict=True)]
+    return cast(Network, network.with_arrays(arrays))
+
+
+def masked_optimizer(optimizer: Any, mask: Sequence[np.ndarray]) -> optimizers.Optimizer:
+    """An optimizer that keeps at zero what the mask drops: only what is left is trained.
+
+    The gradient is zero where the mask is false, so moments do not gather there either.
+
+    Parameters
+    ----------
+    optimizer : str or (init, step)
+    mask : sequence of bool arrays
+        For all arrays of the network that is trained, or its first one alone where only theta of a
+        Shallow network is.
+
+    Returns
+    -------
+    optimizers.Optimizer
+        For `train.fit` and `train.fit_epochs`. What it trains starts at zero where the mask is
+        false, whatever the network.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown optimizer and a mask that is not boolean; for one of another size once the
+        training starts.
+
+    Examples
+    --------
+    Masked retraining, and the lottery ticket: the same from the network before training::
+
+        trained, _ = train.fit_epochs(start, X, Y, loss, epochs=10)
+        mask = magnitude_mask(trained, 0.1)
+        rest = masked_optimizer("momentum", mask)
+        tuned, _ = train.fit_epochs(masked(trained, mask), X, Y, loss, optimizer=rest, epochs=5)
+        ticket, _ = train.fit_epochs(masked(start, mask), X, Y, loss, optimizer=rest, epochs=10)
+
+    Source: SplitLBI section 4 (LBI-Fig-5); the lottery ticket is Frankle and Carbin's (2019).
+    """
+    init, step = optimizers.get(optimizer)
+    parts = [m.ravel() for m in _as_mask(mask, "mask", None)]
+    dropped = {part.size: ~part for part in (parts[0], np.concatenate(parts))}
+
+    def start(parameters: Any) -> Any:
+        flat = validation.as_array(parameters, "parameters", ("N",))
+        if flat.size not in dropped:
+            raise ValueError(
+                f"mask must be for the {flat.size} parameters that are trained; got arrays of "
+                f"{' + '.join(str(part.size) for part in parts)}."
+            )
+        return init(np.where(dropped[flat.size], 0.0, flat))
+
+    def advance(state: Any, gradient: Any, learning_rate: float) -> Any:
+        zero = dropped[state.parameters.size]
+        state = step(state, np.where(zero, 0.0, gradient), learning_rate)
+        state.parameters[zero] = 0.0
+        return state
+
+    return optimizers.Optimizer(start, advance)
+
+
+def l1_sgd(
+    strength: float, *, momentum: float = 0.0, network: "Shallow | MLP | None" = None
+) -> optimizers.Optimizer:
+    """Gradient descent on the loss plus strength times |W|_1, with exact zeros.
+
+    The proximal step: with g the gradient of the loss alone,
+
+        v <- momentum v + g,  U = W - rate v,  W <- sign(U) max(|U| - rate strength, 0),
+
+    and v is then set to the move that was made, (old W - new W) / rate, or the momentum would push
+    against the threshold and the penalty would be 1 / (1 - momentum) times weaker or stronger,
+    depending on the form. So the run is at rest exactly where the penalised loss is stationary,
+    at every momentum. At strength zero it is `optimizers.momentum`, bit by bit.
+
+    Parameters
+    ----------
+    strength : float
+        >= 0.
+    momentum : float
+        In [0, 1).
+    network : Shallow or MLP, optional
+        Where given, what `splitlbi.groups_of` leaves out, biases above all, is not penalised. All
+        is by default.
+
+    Returns
+    -------
+    optimizers.Optimizer
+
+    Raises
+    ------
+    ValueError, TypeError
+        For numbers out of range; for a network of another size once the training starts.
+
+    Source: SplitLBI section 4, the L1 baseline; the step with momentum is iPiano's (Ochs et al.,
+    2014).
+    """
+    strength = validation.as_scalar(strength, "strength", at_least=0)
+    momentum = validation.as_scalar(momentum, "momentum", at_least=0, below=1)
+    by_size: dict[int, np.ndarray] = {}
+    if network is not None:
+        listed = [~m for m in magnitude_mask(network, 0.0)]
+        parts = [m.ravel() for m in listed]
+        by_size = {m.size: strength * m for m in (parts[0], np.concatenate(parts))}
+
+    def start(parameters: Any) -> optimizers.State:
+        state = optimizers.init(parameters)
+        if by_size and state.parameters.size not in by_size:
+            raise ValueError(
+                f"network must have the {state.parameters.size} parameters that are trained; "
+                f"got one with {max(by_size)}."
+            )
+        return state
+
+    def advance(state: optimizers.State, gradient: Any, learning_rate: float) -> optimizers.State:
+        g = validation.as_array(gradient, "gradient", state.parameters.shape)
+        rate = validation.as_scalar(learning_rate, "learning_rate", above=0)
+        W, v = state.parameters, state.first
+        v *= momentum
+        v += g
+        W -= rate * v
+        most = rate * by_size[W.size] if by_size else rate * strength
+        cut = np.clip(W, -most, most)
+        W -= cut
+        cut /= rate
+        v += cut
+        return replace(state, count=state.count + 1)
+
+    return optimizers.Optimizer(start, advance)
+
+
+def _like(network: "Shallow | MLP", flat: np.ndarray) -> Mask:
+    ends = np.cumsum([a.size for a in network.arrays])[:-1]
+    parts = np.split(flat, ends)
+    return tuple(m.reshape(a.shape) for m, a in zip(parts, network.arrays, strict=True))
+
+
+def _flat_mask(mask: Mask) -> np.ndarray:
+    return np.concatenate([m.ravel() for m in mask])
+
+
+def _as_mask(mask: Any, name: str, network: Any) -> Mask:
+    """Boolean arrays, shaped like the network's where one is given."""
+    if isinstance(mask, (str, np.ndarray)) or not isinstance(mask, Sequence) or not len(mask):
+        raise TypeError(
+            f"{name} must be a sequence of bool arrays, one for each of the network's; "
+            f"got {type(mask).__name__}."
+        )
+    arrays = tuple(np.asarray(m) for m in mask)
+    for k, m in enumerate(arrays):
+        if m.dtype != bool:
+            raise TypeError(f"{name}[{k}] must be a bool array; got dtype {m.dtype}.")
+    if network is not None:
+        if not isinstance(network, (Shallow, MLP)):
+            raise TypeError(
+                f"network must be a networks.Shallow or networks.MLP; got {type(network).__name__}."
+            )
+        shapes, given = [a.shape for a in network.arrays], [m.shape for m in arrays]
+        if given != shapes:
+            raise ValueError(f"{name} must have the network's shapes {shapes}; got {given}.")
+    return arrays
+
+
+# Shared ---------------------------------------------------------------------------------------
 
 
 def _random_neurons(

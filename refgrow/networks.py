@@ -17,6 +17,8 @@ import numpy as np
 from refgrow import activations, losses, validation
 from refgrow.neurons import Neuron
 
+BLOCK = 4096  # rows that many outputs are computed on at a time: memory, not speed
+
 
 @dataclass(frozen=True, eq=False)
 class Trace:
@@ -287,13 +289,9 @@ def check(network: Any, X: Any, Y: Any, loss: Any) -> tuple[np.ndarray, np.ndarr
     ValueError, TypeError
         For a network that is none, an unknown loss, and data that fit neither.
     """
-    if not isinstance(network, (Shallow, MLP)):
-        raise TypeError(
-            f"network must be a networks.Shallow or networks.MLP; got {type(network).__name__}."
-        )
+    outputs = _checked_outputs(network)
     loss = losses.get(loss)
     X = network.check_inputs(X)
-    outputs = network.arrays[-1].shape[0] if isinstance(network, MLP) else _outputs(network.weights)
     return X, loss.check(Y, len(X), outputs), loss
 
 
@@ -372,6 +370,37 @@ def refuse_overflow(arrays: Sequence[np.ndarray], name: str) -> None:
             f"{name} overflows at this network and these data. "
             "Rescale X, Y or the network's weights."
         )
+
+
+def accuracy(network: "Shallow | MLP", X: Any, labels: Any) -> float:
+    """The share of samples whose largest output is that of their label.
+
+    With a single output, as for the logistic loss, label 1 means a positive one.
+
+    Parameters
+    ----------
+    network : Shallow or MLP
+    X : (n, d_in)
+    labels : (n,) of int
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError, TypeError
+        For data that do not fit the network, and labels out of range.
+    """
+    classes = max(_checked_outputs(network), 2)
+    X = network.check_inputs(X)
+    labels = validation.as_labels(labels, "labels", classes, len(X))
+    right = 0
+    for rows in (slice(k, k + BLOCK) for k in range(0, len(X), BLOCK)):
+        output = network._forward(X[rows], network.arrays).output
+        chosen = output.argmax(axis=1) if output.shape[1] > 1 else output[:, 0] > 0
+        right += int(np.count_nonzero(chosen == labels[rows]))
+    return right / len(X)
 
 
 def require_second_derivative(network: "Shallow | MLP", needed_by: str) -> None:
@@ -483,6 +512,17 @@ def _mlp_along(
 
 def _cotangent(G: Any, trace: Trace) -> np.ndarray:
     return validation.as_array(G, "G", trace.output.shape)
+
+
+def _checked_outputs(network: Any) -> int:
+    """How many outputs a network has, or an error for what is none."""
+    if isinstance(network, MLP):
+        return len(network.weights[-1])
+    if isinstance(network, Shallow):
+        return _outputs(network.weights)
+    raise TypeError(
+        f"network must be a networks.Shallow or networks.MLP; got {type(network).__name__}."
+    )
 
 
 def _outputs(weights: np.ndarray) -> int:

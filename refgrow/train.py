@@ -2,7 +2,9 @@
 
     fit -> decide -> apply -> fit -> decide -> apply -> ... -> fit
 
-`fit` is one loop for every network, loss and optimizer. The toy networks of S2D and S3D, which
+`fit_epochs` is `fit` with a learning rate by epoch and a look at the network after each of them.
+
+Both are one loop for every network, loss and optimizer. The toy networks of S2D and S3D, which
 spend their time in exp and in the overhead of calls, go through one compiled loop over the whole
 phase instead (`toy_training.gaussian_descent`); a test holds the two to the same iterates.
 """
@@ -10,6 +12,7 @@ phase instead (`toy_training.gaussian_descent`); a test holds the two to the sam
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -151,24 +154,100 @@ def fit(
             compiled, start, weights, X, Y, learning_rate, steps, gtol
         )
     else:
-        evaluate = _evaluation(network, X, Y, loss, trained)
+        objective = _Objective(network, X, Y, loss, trained, batch_size)
+        descent = _Descent(objective, pair, start)
         batches = _batches(len(X), batch_size, rng)
-        parameters, curve, status = _loop(
-            evaluate, batches, pair, start, learning_rate, steps, gtol
-        )
-    fitted = cast(Network, network.with_arrays(_arrays(network, trained, parameters)))
-    return fitted, History(
-        loss=curve,
-        starts=(0,),
-        widths=(network.widths,),
-        plans=(),
-        seconds=(time.perf_counter() - began,),
-        nit=len(curve) - 1,
-        fun=float(curve[-1]),
-        success=status == STATIONARY or (status == STEPS_TAKEN and gtol is None),
-        status=status,
-        message=_MESSAGES[status],
-    )
+        descent.take(islice(batches, steps), learning_rate, gtol)
+        parameters, curve, status = descent.finish(gtol)
+    return _result(network, trained, parameters, curve, status, began, gtol is not None)
+
+
+def fit_epochs(
+    network: Network,
+    X: Any,
+    Y: Any,
+    loss: "str | losses.Loss",
+    *,
+    optimizer: Any = "momentum",
+    learning_rate: "float | Callable[[int], float]" = 0.05,
+    epochs: int,
+    batch_size: int | None = 128,
+    watch: Callable[[int, Any, Any], Any] | None = None,
+    train_weights: bool = False,
+    rng: Any = None,
+) -> tuple[Network, History]:
+    """Train a network of fixed shape by passes over the data: what is pruned while it learns.
+
+    An epoch is ``n // batch_size`` steps on whole batches in a new random order; the samples of the
+    incomplete one are left out, others in every epoch. With a constant learning rate the iterates
+    are those of `fit` with as many steps.
+
+    Parameters
+    ----------
+    network : Shallow or MLP
+    X : (n, d_in)
+    Y : (n, p), or labels (n,) for a class loss
+    loss : str or losses.Loss
+    optimizer : str or (init, step)
+        As for `fit`. Its state lasts for all epochs.
+    learning_rate : float or callable
+        > 0, or a function of the epoch, counted from 0: ``lambda epoch: 0.1 * 0.5 ** epoch``.
+    epochs : int
+        >= 0.
+    batch_size : int, optional
+        At most n; None for all samples, one step an epoch.
+    watch : callable, optional
+        ``watch(epoch, network, state)`` is called after every epoch, counted from 1, with the
+        present network, which is the caller's to keep, and the optimizer's state, whose arrays
+        later steps change in place.
+    train_weights : bool
+        As for `fit`.
+    rng : None, int, SeedSequence or Generator
+        For the minibatches.
+
+    Returns
+    -------
+    network, History
+        The loss is that of the batch before each step, and at the end that of all samples. A run
+        that diverges ends with status 2, and `watch` is not called again.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `fit` does, and for a learning rate of an epoch that is not positive.
+
+    Source: SplitLBI section 4, eq 11 (LBI-Eq-11).
+    """
+    X, Y, loss = networks.check(network, X, Y, loss)
+    pair = optimizers.get(optimizer)
+    if not callable(learning_rate):
+        learning_rate = validation.as_scalar(learning_rate, "learning_rate", above=0)
+    epochs = validation.as_integer(epochs, "epochs", at_least=0)
+    if batch_size is not None:
+        batch_size = validation.as_integer(batch_size, "batch_size", at_least=1, at_most=len(X))
+    if watch is not None and not callable(watch):
+        raise TypeError(f"watch must be a function (epoch, network, state); got {watch!r}.")
+    train_weights = validation.as_bool(train_weights, "train_weights")
+    rng = validation.as_rng(rng)
+
+    began = time.perf_counter()
+    trained = _trained(network, train_weights)
+    start = np.concatenate([network.arrays[k].ravel() for k in trained])
+    descent = _Descent(_Objective(network, X, Y, loss, trained, batch_size), pair, start)
+    batches = _batches(len(X), batch_size, rng)
+    steps = 1 if batch_size is None else len(X) // batch_size
+    for epoch in range(epochs):
+        rate = learning_rate
+        if callable(rate):
+            rate = validation.as_scalar(rate(epoch), f"learning_rate({epoch})", above=0)
+        descent.take(islice(batches, steps), rate)
+        parameters = descent.state.parameters
+        if descent.status == DIVERGED or not _all_finite(parameters):
+            break
+        if watch is not None:
+            present = network.with_arrays(_arrays(network, trained, parameters))
+            watch(epoch + 1, present, descent.state)
+    return _result(network, trained, *descent.finish(), began, False)
 
 
 def fit_and_grow(
@@ -275,67 +354,136 @@ def _arrays(
 
 
 Outcome = tuple[np.ndarray, np.ndarray, int]  # parameters, loss by iterate, status
-Evaluation = Callable[[np.ndarray, Any], tuple[float, np.ndarray]]
 
 
-def _evaluation(
-    network: "Shallow | MLP", X: np.ndarray, Y: np.ndarray, loss: losses.Loss, trained: list[int]
-) -> Evaluation:
-    """The loss on some rows, and its gradient, as a function of the flat parameters."""
+class _Objective:
+    """The loss and its gradient as functions of the flat parameters."""
 
-    def evaluate(parameters: np.ndarray, rows: Any) -> tuple[float, np.ndarray]:
-        arrays = _arrays(network, trained, parameters)
-        trace = network._forward(X[rows], arrays)
-        value = float(loss.samples(trace.output, Y[rows]).mean())
-        G = loss.slope(trace.output, Y[rows]) / len(trace.output)
-        gradients, _ = network._backward(trace, G, arrays)
-        return value, np.concatenate([gradients[k].ravel() for k in trained])
+    def __init__(
+        self,
+        network: "Shallow | MLP",
+        X: np.ndarray,
+        Y: np.ndarray,
+        loss: losses.Loss,
+        trained: list[int],
+        batch_size: int | None,
+    ) -> None:
+        self._network, self._trained = network, trained
+        self._X, self._Y, self._loss = X, Y, loss
+        self.batched = batch_size is not None
 
-    return evaluate
+    def on(self, parameters: np.ndarray, rows: Any) -> tuple[float, np.ndarray]:
+        """The mean loss of some rows, and its gradient in an array of its own."""
+        arrays, Y = _arrays(self._network, self._trained, parameters), self._Y[rows]
+        trace = self._network._forward(self._X[rows], arrays)
+        value = float(self._loss.samples(trace.output, Y).mean())
+        G = self._loss.slope(trace.output, Y) / len(trace.output)
+        gradients, _ = self._network._backward(trace, G, arrays)
+        return value, np.concatenate([gradients[k].ravel() for k in self._trained])
+
+    def whole(self, parameters: np.ndarray) -> float:
+        """The mean loss of all rows, in blocks where the loss is known to take batches."""
+        arrays, n = _arrays(self._network, self._trained, parameters), len(self._X)
+        size = networks.BLOCK if self.batched else n
+        total = 0.0
+        for rows in (slice(k, k + size) for k in range(0, n, size)):
+            output = self._network._forward(self._X[rows], arrays).output
+            total += float(self._loss.samples(output, self._Y[rows]).sum())
+        return total / n
 
 
-def _loop(
-    evaluate: Evaluation,
-    batches: Iterator[Any],
-    optimizer: optimizers.Optimizer,
-    start: np.ndarray,
-    learning_rate: float,
-    steps: int,
-    gtol: float | None,
-) -> Outcome:
-    """Any network, loss and optimizer.
+class _Descent:
+    """A descent on its way, for any network, loss and optimizer: `fit` and `fit_epochs`.
 
     A diverging run goes back to the last parameters at which all was finite, the loss on all rows
     included, or to the start.
     """
-    state = optimizer.init(start)
-    if getattr(getattr(state, "parameters", None), "shape", None) != start.shape:
-        raise TypeError(
-            f"optimizer: init must return a state with .parameters of shape {start.shape}; "
-            f"got {type(state).__name__}."
-        )
-    finite = start.copy()
-    curve: list[float] = []
-    with np.errstate(over="ignore", invalid="ignore"):
-        while True:
-            last = len(curve) == steps
-            rows = slice(None) if last else next(batches)
-            value, gradient = evaluate(state.parameters, rows)
-            if not all(np.isfinite(a).all() for a in (value, gradient, state.parameters)):
-                _refuse_start(bool(curve))
-                # A minibatch can look well where the whole does not.
-                for parameters, taken in ((finite, len(curve)), (start, 1)):
-                    whole, _ = evaluate(parameters, slice(None))
-                    if np.isfinite(whole):
-                        return parameters, np.array([*curve[: taken - 1], whole]), DIVERGED
-                _refuse_start(False)
-            curve.append(value)
-            if gtol is not None and np.linalg.norm(gradient) <= gtol:
-                return state.parameters, np.array(curve), STATIONARY
-            if last:
-                return state.parameters, np.array(curve), STEPS_TAKEN
-            finite[:] = state.parameters
-            state = optimizer.step(state, gradient, learning_rate)
+
+    def __init__(
+        self, objective: _Objective, optimizer: optimizers.Optimizer, start: np.ndarray
+    ) -> None:
+        self.state = optimizer.init(start)
+        self.status = STEPS_TAKEN
+        self._objective, self._step = objective, optimizer.step
+        self._start, self._finite = start, start.copy()
+        self._curve: list[float] = []
+        if getattr(getattr(self.state, "parameters", None), "shape", None) != start.shape:
+            raise TypeError(
+                f"optimizer: init must return a state with .parameters of shape {start.shape}; "
+                f"got {type(self.state).__name__}."
+            )
+
+    def take(self, batches: Iterator[Any], rate: float, gtol: float | None = None) -> None:
+        """One step a batch, unless the run diverges or is stationary."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            for rows in batches:
+                parameters = self.state.parameters
+                value, gradient = self._objective.on(parameters, rows)
+                self._record(value, gradient, gtol)
+                if self.status != STEPS_TAKEN:
+                    return
+                self._finite[:] = parameters
+                self.state = self._step(self.state, gradient, rate)
+
+    def finish(self, gtol: float | None = None) -> Outcome:
+        """Where the run ended, with the loss on all rows."""
+        parameters, objective = self.state.parameters, self._objective
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.status == STEPS_TAKEN:
+                if objective.batched:
+                    self._record(objective.whole(parameters), parameters, None)
+                else:
+                    self._record(*objective.on(parameters, slice(None)), gtol)
+            if self.status == DIVERGED:
+                return self._last_finite()
+        return parameters, np.array(self._curve), self.status
+
+    def _record(self, value: float, gradient: np.ndarray, gtol: float | None) -> None:
+        parameters = self.state.parameters
+        if not (np.isfinite(value) and _all_finite(gradient) and _all_finite(parameters)):
+            _refuse_start(bool(self._curve))
+            self.status = DIVERGED
+            return
+        self._curve.append(value)
+        if gtol is not None and np.linalg.norm(gradient) <= gtol:
+            self.status = STATIONARY
+
+    def _last_finite(self) -> Outcome:
+        # A minibatch can look well where the whole does not.
+        for parameters, taken in ((self._finite, len(self._curve)), (self._start, 1)):
+            value = self._objective.whole(parameters)
+            if np.isfinite(value):
+                return parameters, np.array([*self._curve[: taken - 1], value]), DIVERGED
+        raise _not_finite()
+
+
+def _all_finite(array: np.ndarray) -> bool:
+    # The sum is finite when every entry is: one pass without a temporary, the usual case.
+    return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
+
+
+def _result(
+    network: Network,
+    trained: list[int],
+    parameters: np.ndarray,
+    curve: np.ndarray,
+    status: int,
+    began: float,
+    until_stationary: bool,
+) -> tuple[Network, History]:
+    fitted = cast(Network, network.with_arrays(_arrays(network, trained, parameters)))
+    return fitted, History(
+        loss=curve,
+        starts=(0,),
+        widths=(network.widths,),
+        plans=(),
+        seconds=(time.perf_counter() - began,),
+        nit=len(curve) - 1,
+        fun=float(curve[-1]),
+        success=status == STATIONARY or (status == STEPS_TAKEN and not until_stationary),
+        status=status,
+        message=_MESSAGES[status],
+    )
 
 
 def _batches(n: int, batch_size: int | None, rng: np.random.Generator) -> Iterator[Any]:
@@ -413,7 +561,11 @@ def _compiled_loop(
 
 def _refuse_start(finite: bool) -> None:
     if not finite:
-        raise ValueError(
-            "the loss or its gradient is not finite at the network to start from; "
-            "rescale X, Y or the weights."
-        )
+        raise _not_finite()
+
+
+def _not_finite() -> ValueError:
+    return ValueError(
+        "the loss or its gradient is not finite at the network to start from; "
+        "rescale X, Y or the weights."
+    )
