@@ -170,9 +170,9 @@ def constants(network: Shallow, X: Any, bend: float | None = None) -> Constants:
     else:
         bend = validation.as_scalar(bend, "bend", above=0)
     values = np.linalg.eigvalsh(feature_gram(X))
-    least = float(values[0]) if values[0] > n * np.finfo(float).eps * values[-1] else 0.0
+    rounding = n * np.finfo(float).eps * values[-1]
+    least = float(values[0]) if n <= most and values[0] > rounding else 0.0
     if n > most:
-        least = 0.0
         message = (
             f"lambda_X is zero: {n} matrices x x^T lie in a space of d (d + 1) / 2 = {most} "
             "dimensions, so some errors leave every splitting matrix zero."
@@ -490,7 +490,7 @@ def largest_size(known: Constants, eta: float, C: float, c: float, copies: int) 
     Source: S3D Assumption 3.3 (S3D-Ass-3.3).
     """
     C = validation.as_scalar(C, "C", at_least=0)
-    gain = kappa(c, copies) * known.rho_0(eta)
+    gain = kappa(c, copies) * _checked(known, eta).rho_0(eta)
     return gain / (4 * C) if C > 0 else np.inf
 
 
@@ -529,7 +529,8 @@ def splits_needed(
     """
     loss = validation.as_scalar(loss, "loss", at_least=0)
     size = validation.as_scalar(size, "size", above=0)
-    return _whole(4 * max(loss - eta, 0.0), size**2 * kappa(c, copies) * known.rho_0(eta))
+    certain = size**2 * kappa(c, copies) * _checked(known, eta).rho_0(eta)
+    return _whole(4 * max(loss - eta, 0.0), certain)
 
 
 def sharper_splits_needed(
@@ -550,7 +551,7 @@ def sharper_splits_needed(
     loss = validation.as_scalar(loss, "loss", at_least=0)
     size = validation.as_scalar(size, "size", above=0)
     gain = (np.sqrt(0.5) - 0.25) * size**2 * kappa(c, copies)
-    k = gain * known.rho_0(eta) / np.sqrt(eta)
+    k = gain * _checked(known, eta).rho_0(eta) / np.sqrt(eta)
     return _whole(2 * max(np.sqrt(loss) - np.sqrt(eta), 0.0), k)
 
 
@@ -582,7 +583,8 @@ def adaptive_splits_needed(
     """
     loss = validation.as_scalar(loss, "loss", at_least=0)
     C = validation.as_scalar(C, "C", above=0)
-    k = (kappa(c, copies) * np.sqrt(2.0) * known.rho_0(eta)) ** 3 / (64 * C**2 * eta**1.5)
+    radius = np.sqrt(2.0) * _checked(known, eta).rho_0(eta)
+    k = (kappa(c, copies) * radius) ** 3 / (64 * C**2 * eta**1.5)
     if loss <= eta:
         return 0.0
     return _whole(2 * (1 / np.sqrt(eta) - 1 / np.sqrt(loss)), k)
@@ -593,16 +595,20 @@ def even_splits_needed(
 ) -> float:
     """T for quartets, which have no third order: the loss falls by a fixed share at every split.
 
-    Quartets and the triplets of eqs 9 and 10 are even in s, so g'''(0) = 0 and the loss after a
-    split is at most L + (eps^2 / 2) gain + C_4 eps^4. At eps^2 = kappa rho(S_i) / (4 C_4) the split
-    gains (kappa rho)^2 / (16 C_4) >= kappa^2 L / (8 alpha C_4): a number of splits of order
-    (n / d) log(L_0 / eta), T = ceil(log(L_0 / eta) / -log(1 - kappa^2 / (8 alpha C_4))).
+    The best splits into four copies or more, quartets and the triplets of eqs 9 and 10, are even
+    in s, so g'''(0) = 0 and the loss after a split is at most L + (eps^2 / 2) gain + C_4 eps^4. The
+    best pair (eq 8) and the best triplet (the mixed one) may be uneven, and have no such C_4. At
+    eps^2 = kappa rho(S_i) / (4 C_4) the split gains (kappa rho)^2 / (16 C_4) >=
+    kappa^2 L / (8 alpha C_4): a number of splits of order (n / d) log(L_0 / eta),
+    T = ceil(log(L_0 / eta) / -log(1 - kappa^2 / (8 alpha C_4))).
 
     Parameters
     ----------
-    known, loss, eta, c, copies : as for `splits_needed`
+    known, loss, eta, c : as for `splits_needed`
     C : float
         > 0: C_4, `even_constant`, for all splits of the run.
+    copies : int
+        m >= 4.
 
     Returns
     -------
@@ -617,7 +623,12 @@ def even_splits_needed(
     """
     loss = validation.as_scalar(loss, "loss", at_least=0)
     C = validation.as_scalar(C, "C", above=0)
-    share = (kappa(c, copies) * known.rho_0(eta)) ** 2 / (8 * C * eta)
+    if validation.as_integer(copies, "copies", at_least=2) < 4:
+        raise ValueError(
+            f"copies must be at least 4: the best split into {copies} may be uneven, and then its "
+            "third order is not zero. Use splits_needed."
+        )
+    share = (kappa(c, copies) * _checked(known, eta).rho_0(eta)) ** 2 / (8 * C * eta)
     if loss <= eta:
         return 0.0
     if share >= 1:
@@ -641,7 +652,7 @@ class Descent:
     loss : (nit + 1,)
         Before the first split and after every split (and parametric phase).
     bend : (nit + 1,)
-        h of the network at the same times.
+        h of the network at the same times; of before and after a parametric phase the smaller.
     weight, radius, gain, constant : (nit,)
         |w_i|, rho(S_i), the scheme's gain and the measured C of the neuron split.
     nit : int
@@ -738,6 +749,8 @@ def descend(
     most = validation.as_integer(most, "most", at_least=0)
     size = validation.as_scalar(size, "size", above=0)
     pick = validation.one_of(pick, "pick", ("largest", "smallest", "lightest"))
+    if parametric is not None and not callable(parametric):
+        raise TypeError(f"parametric must be a function of a network; got {parametric!r}.")
     rho_0 = constants(network, X, bend).rho_0(eta)
     kappa(c, copies)  # It refuses what is out of range.
     values, bends = [_loss(network, X, Y)], [_bend(network, X)]
@@ -831,7 +844,7 @@ def printed_binary_splits(
     Source: S3D Thm B.1 (S3D-Thm-B.1).
     """
     loss = validation.as_scalar(loss, "loss", at_least=0)
-    eta = validation.as_scalar(eta, "eta", above=0)
+    known = _checked(known, eta)
     size = validation.as_scalar(size, "size", above=0)
     scale = np.sqrt(known.inputs * eta / known.samples) * known.bend**2 * known.lambda_X**2
     return _whole(4 * max(loss - eta, 0.0), size**2 * kappa(c, 2) * float(scale))
@@ -927,7 +940,8 @@ def printed_initial_neurons(
     """
     loss_bound = validation.as_scalar(loss_bound, "loss_bound", at_least=0)
     size = validation.as_scalar(size, "size", above=0)
-    return _whole(max(loss_bound - eta, 0.0), 4 * size**2 * kappa(c, 2) * known.rho_0(eta))
+    certain = size**2 * kappa(c, 2) * _checked(known, eta).rho_0(eta)
+    return _whole(max(loss_bound - eta, 0.0), 4 * certain)
 
 
 def _reach(X: Any, Y: Any, lipschitz: float, radius: float) -> tuple[float, float]:
@@ -940,6 +954,14 @@ def _reach(X: Any, Y: Any, lipschitz: float, radius: float) -> tuple[float, floa
 
 
 # Small helpers --------------------------------------------------------------------------------
+
+
+def _checked(known: Any, eta: Any) -> Constants:
+    """The constants, if they are some, and eta is a loss that can be aimed at."""
+    if not isinstance(known, Constants):
+        raise TypeError(f"known must be what constants(network, X) returns; got {known!r}.")
+    validation.as_scalar(eta, "eta", above=0)
+    return known
 
 
 def _inputs(network: Any, X: Any) -> np.ndarray:

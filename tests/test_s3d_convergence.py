@@ -479,7 +479,7 @@ def test_the_order_in_eta_is_three_halves_and_need_not_be(evidence):
         for bound in (s3d_theory.splits_needed, s3d_theory.sharper_splits_needed)
     )
     adaptive = [s3d_theory.adaptive_splits_needed(KNOWN, L, eta, C, c, m) for eta in etas]
-    even = [s3d_theory.even_splits_needed(KNOWN, L, eta, C, c, m) for eta in etas]
+    even = [s3d_theory.even_splits_needed(KNOWN, L, eta, C, c, 4) for eta in etas]
     orders = [slope(etas, T) for T in (printed, sharper, adaptive)]
     evidence("order in eta: printed, sharper, adaptive", ", ".join(f"{o:.3f}" for o in orders))
     evidence("even: further splits for a tenth of eta", float(-np.diff(even).min()))
@@ -506,7 +506,7 @@ def test_the_sharper_numbers_of_splits_are_what_their_recursions_need(evidence):
     bounds = {
         "sharper": lambda L: s3d_theory.sharper_splits_needed(KNOWN, L, eta, size, c, m),
         "adaptive": lambda L: s3d_theory.adaptive_splits_needed(KNOWN, L, eta, C, c, m),
-        "even": lambda L: s3d_theory.even_splits_needed(KNOWN, L, eta, C, c, m),
+        "even": lambda L: s3d_theory.even_splits_needed(KNOWN, L, eta, C, c, 4),
     }
     for name, gain in least.items():
         for start in (0.011, 0.3, 5.0):
@@ -521,7 +521,7 @@ def test_the_sharper_numbers_of_splits_are_what_their_recursions_need(evidence):
             assert steps > (0.97 if start < 0.02 or name != "sharper" else 0.64) * T - 1
         assert bounds[name](eta) == 0
     # So small a C_4 that one split may take all.
-    assert s3d_theory.even_splits_needed(KNOWN, 1.0, eta, 1e-9, c, m) == 1
+    assert s3d_theory.even_splits_needed(KNOWN, 1.0, eta, 1e-9, c, 4) == 1
 
 
 @pytest.mark.statement("S3D-rate", "S3D-compare")

@@ -33,8 +33,10 @@ REFUSED = [
     ([[1.0], [2.0, 3.0]],
      "ValueError: X must be a rectangular array of numbers; got rows of unequal length."),
     ([["a"]], "TypeError: X must hold real numbers; got dtype <U1."),
-    ([[None]], "TypeError: X must hold real numbers; got dtype object."),
-    (np.array([[1.0]], dtype=object), "TypeError: X must hold real numbers; got dtype object."),
+    ([[None]], "TypeError: X must hold real numbers; got dtype object. "
+        "Use np.asarray(X, dtype=float) if they are numbers."),
+    (np.array([[1.0]], dtype=object), "TypeError: X must hold real numbers; got dtype object. "
+        "Use np.asarray(X, dtype=float) if they are numbers."),
     ([[1j]], "TypeError: X must hold real numbers; got dtype complex128. "
              "Take the real part first."),
     ([[True]], "TypeError: X must hold real numbers; got dtype bool. Use X.astype(float)."),
