@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import lsq_linear
 
 from figures import (
+    bench_eigen,
     s2d_toy,
     s3d_fig1_schemes,
     s3d_fig2a_methods,
@@ -12,9 +13,11 @@ from figures import (
     s3d_fig2d_choice,
     s3d_phase,
     s3d_toy,
+    s3d_triplet_gain,
     s3d_triplets,
 )
-from refgrow import losses, networks, neurons, s2d, s3d
+from figures.record import Setting
+from refgrow import losses, networks, neurons, s2d, s3d, s3d_theory
 
 # Small problems with the settings of the figures, so that each case takes a fraction of a second.
 SMALL = {"c": 3.0, "most": 5, "samples": 200, "teachers": 15, "half_width": 5.0}
@@ -42,6 +45,7 @@ def grown(seed=6, phase=3, **more):
     return network_at(result, phase), target.X, target.Y, result
 
 
+@pytest.mark.statement("S3D-Eq-14")
 def test_targets_and_starts_are_those_of_the_toy_figures_of_s2d():
     setting = {**s2d_toy.BASE, **toy()}
     bumps, ridges = s2d_toy.problem(3, setting), s3d_toy.problem(3, setting)
@@ -97,6 +101,7 @@ def test_a_method_that_splits_nothing_trains_on():
     assert s3d_fig2a_methods.highest(result) == result["lam_max4"].max()
 
 
+@pytest.mark.statement("S3D-Eq-14")
 @pytest.mark.parametrize("weight", [0.7, -1.3, None])
 def test_the_floor_of_positive_splits_is_the_best_fit_within_their_reach(weight):
     Y = np.random.default_rng(0).normal(size=(12, 1)) + 0.2
@@ -122,6 +127,43 @@ def test_positive_splits_stay_above_their_floor_and_signed_ones_do_not(weight):
     assert signed["ends"][-1] < signed["floor"]
 
 
+@pytest.mark.statement("S3D-Eq-14")
+def test_section_3_does_not_cover_the_toy(evidence):
+    """A thousand samples of two parameters, and a sigma'' of both signs: lambda_X = 0, alpha inf."""
+    settings = s3d_toy.settings(True)
+    (setting,) = [cell for cell in s3d_toy.cells({**settings, "grid": Setting(["base"], "ours")})
+                  if cell["seed"] == 3]  # fmt: skip
+    X, network = s3d_toy.problem(3, setting).X, s3d_toy.start(3, setting)
+    known = s3d_theory.constants(network, X)
+    evidence("n, d", (known.samples, known.inputs))
+    evidence("lambda_X, h", (known.lambda_X, known.bend))
+    assert X.shape == (1000, 2) and known.lambda_X == 0 and known.alpha == np.inf
+    assert "= 3 dimensions" in known.message
+    # It is the samples that are too many: three of them would do.
+    assert s3d_theory.constants(network, X[:3]).lambda_X > 0
+    second = s3d_toy.NEURON.activation.second(X @ network.theta[0])
+    assert second.min() < 0 < second.max()
+
+
+@pytest.mark.compiled
+@pytest.mark.statement("S3D-Eq-14")
+def test_seven_neurons_have_had_different_numbers_of_steps(evidence):
+    """(m - 1) x 10k steps a phase: 70k, 80k and 90k; here in units of ten steps for 10k."""
+    assert s3d_toy.settings(True)["steps"].value == 10_000
+    assert s3d_toy.settings(True)["most"].value == s3d_toy.MOST == 13
+    had = {}
+    for method in s3d_toy.SIGNED:
+        result = s3d_toy.grow(method=method, **toy(seed=6, most=7, steps=10))
+        phases = int(np.flatnonzero(result["sizes"] == 7)[0]) + 1
+        # A curve has a point before the first step of every phase, and one after every step.
+        had[method] = int(result["steps"][-1] - phases + 1) // 10 * 10 if phases else 0
+        by_phase = np.diff(result["starts"]) - 1
+        assert (by_phase == 10 * (s3d_toy.COPIES[method] - 1)).all()
+        assert phases * by_phase[0] == had[method]
+    evidence("steps at seven neurons, in units of a tenth of a phase", had)
+    assert had == {"m = 2": 70, "m = 3": 80, "m = 4": 90}
+
+
 def test_results_by_size():
     result = {"sizes": np.array([1, 3, 3, 5]), "ends": np.array([4.0, 3.0, 2.0, 1.0])}
     result |= {f"theta{k}": k for k in range(4)} | {f"weights{k}": -k for k in range(4)}
@@ -129,6 +171,7 @@ def test_results_by_size():
     assert [s3d_toy.network_of(result, k) for k in (2, 4, 5)] == [(0, 0), (2, -2), (3, -3)]
 
 
+@pytest.mark.statement("S3D-Eq-14")
 def test_cells_have_the_settings_that_are_recorded_and_the_order_of_the_readings():
     settings = s3d_toy.settings(True)
     cells = s3d_toy.cells(settings, method="S2D")
