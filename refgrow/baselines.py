@@ -333,8 +333,8 @@ def random_mask(
         given = _flat_mask(_as_mask(density, "density", network))
         numbers = [np.count_nonzero(given[layer]) for layer in layers]
     else:
-        share = validation.as_scalar(density, "density", at_least=0, at_most=1)
-        numbers = [round(share * len(layer)) for layer in layers]
+        share: float = validation.as_scalar(density, "density", at_least=0, at_most=1)
+        numbers = [round(float(share * len(layer))) for layer in layers]
     rng = validation.as_rng(rng)
     keep = np.ones(size, dtype=bool)
     for layer, number in zip(layers, numbers, strict=True):
