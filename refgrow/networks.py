@@ -132,18 +132,12 @@ class Shallow:
         return Trace([X], [values], values @ weights.reshape(len(theta), -1))
 
     def _backward(
-        self,
-        trace: Trace,
-        G: np.ndarray,
-        arrays: Sequence[np.ndarray],
-        out: list[np.ndarray] | None = None,
+        self, trace: Trace, G: np.ndarray, arrays: Sequence[np.ndarray]
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         theta, weights = arrays
         sensitivity = G @ weights.reshape(len(theta), -1).T
         by_theta = self.neuron.gradient(theta, trace.inputs[0], sensitivity.T)
         by_weights = (trace.states[0].T @ G).reshape(weights.shape)
-        if out is not None:
-            out[0][:], out[1][:] = by_theta, by_weights
         return [by_theta, by_weights], [sensitivity]
 
 
@@ -253,28 +247,22 @@ class MLP:
         inputs, states = [], []
         H = X
         for k, W in enumerate(arrays):
-            inputs.append(_with_ones(H))
+            inputs.append(np.column_stack([H, np.ones(len(H))]))
             states.append(inputs[-1] @ W.T)
             if k < len(arrays) - 1:
                 H = value(states[-1])
         return Trace(inputs, states, states[-1])
 
     def _backward(
-        self,
-        trace: Trace,
-        G: np.ndarray,
-        arrays: Sequence[np.ndarray],
-        out: list[np.ndarray] | None = None,
+        self, trace: Trace, G: np.ndarray, arrays: Sequence[np.ndarray]
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        # `out` takes the gradients: views of one vector, when a network is trained.
         derivative = activations.get(self.activation).derivative
-        gradients = [np.empty(W.shape) for W in arrays] if out is None else out
-        np.matmul(G.T, trace.inputs[-1], out=gradients[-1])
+        gradients = [G.T @ trace.inputs[-1]]
         sensitivities: list[np.ndarray] = []
         for k in range(len(arrays) - 1, 0, -1):
             sensitivities.insert(0, G @ arrays[k][:, :-1])
             G = sensitivities[0] * derivative(trace.states[k - 1])
-            np.matmul(G.T, trace.inputs[k - 1], out=gradients[k - 1])
+            gradients.insert(0, G.T @ trace.inputs[k - 1])
         return gradients, sensitivities
 
 
@@ -520,14 +508,6 @@ def _mlp_along(
         G, dG = S * slope, dS * slope + S * second(trace.states[k - 1]) * d_states[k - 1]
         products.insert(0, dG.T @ trace.inputs[k - 1] + G.T @ d_inputs[k - 1])
     return products
-
-
-def _with_ones(H: np.ndarray) -> np.ndarray:
-    """The inputs of a layer with the column that its biases multiply."""
-    extended = np.empty((len(H), H.shape[1] + 1), dtype=H.dtype)
-    extended[:, :-1] = H
-    extended[:, -1] = 1.0
-    return extended
 
 
 def _cotangent(G: Any, trace: Trace) -> np.ndarray:

@@ -378,11 +378,8 @@ class _Objective:
         trace = self._network._forward(self._X[rows], arrays)
         value = float(self._loss.samples(trace.output, Y).mean())
         G = self._loss.slope(trace.output, Y) / len(trace.output)
-        # A new vector each time: an optimizer may keep it.
-        gradient = np.empty_like(parameters)
-        gradients = _arrays(self._network, self._trained, gradient)
-        XXX
-        return value, gradient
+        gradients, _ = self._network._backward(trace, G, arrays)
+        return value, np.concatenate([gradients[k].ravel() for k in self._trained])
 
     def whole(self, parameters: np.ndarray) -> float:
         """The mean loss of all rows, in blocks where the loss is known to take batches."""
