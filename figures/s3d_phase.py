@@ -173,7 +173,9 @@ def claims(data: dict[str, Any]) -> list[Claim]:
             (beats == data["window"])[low & data["off"]],
             needed=1.0,
             number={
-                "share of the rows c < 3 where the window meets the grid": float(open_.mean()),
+                "share of the rows c < 3 where the window meets the grid": float(
+                    open_[data["c"] < 3].mean()
+                ),
                 "largest gain over binary splits per new copy": float(
                     (gains[1] / gains[0])[low].max()
                 ),
