@@ -8,7 +8,7 @@ import pytest
 import splitlbi_twin as twin
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import generators, rotation
+from strategies import generators, with_spectrum
 
 from refgrow import splitlbi
 from refgrow import splitlbi_theory as theory
@@ -40,9 +40,7 @@ def meets(rows, signs):
 @given(generators, st.integers(3, 5))
 def test_irr_decides_the_lasso_on_the_population(evidence, rng, p):
     """Signs right for some lam if IRR < 1, for no small one if IRR > 1."""
-    Q = rotation(p, rng)
-    Sigma = (Q * rng.uniform(0.05, 2, size=p)) @ Q.T
-    Sigma = (Sigma + Sigma.T) / 2
+    Sigma = with_spectrum(np.geomspace(0.05, 2, p), rng)  # IRR is above one for every second.
     beta = np.zeros(p)
     beta[:2] = rng.choice([-1, 1], size=2) * rng.uniform(0.5, 2, size=2)
     irr = theory.irrepresentable(Sigma, [0, 1], np.sign(beta[:2]))
@@ -53,7 +51,8 @@ def test_irr_decides_the_lasso_on_the_population(evidence, rng, p):
     assert right[-1] == (irr < 1)
     if irr > 1:
         assert not any(right)
-    evidence.worst("IRR of a design where the Lasso is right", irr if right[-1] else 0.0)
+    evidence.worst("largest IRR where the Lasso is right", irr if right[-1] else 0.0)
+    evidence.worst("least IRR where it is wrong, negated", -np.inf if right[-1] else -irr)
 
 
 @pytest.mark.statement("LBI-IRR")
@@ -122,9 +121,8 @@ def test_irr_and_selection_with_noise(evidence):
 @settings(max_examples=50)
 @given(generators, st.integers(3, 6))
 def test_selection_condition_of_the_split_hessian(evidence, rng, p):
-    Q = rotation(p, rng)
-    Sigma = (Q * rng.uniform(0.1, 2, size=p)) @ Q.T
-    Sigma, K = (Sigma + Sigma.T) / 2, np.linalg.inv(Sigma)
+    Sigma = with_spectrum(rng.uniform(0.1, 2, size=p), rng)
+    K = np.linalg.inv(Sigma)
     S, c, s = np.arange(2), np.arange(2, p), rng.choice([-1.0, 1.0], size=2)
     for nu in (0.0, 0.3, 3.0, 300.0):
         block = np.abs(np.linalg.solve(K[np.ix_(c, c)] + nu * np.eye(p - 2), K[np.ix_(c, S)] @ s))
