@@ -331,10 +331,10 @@ def random_mask(
     size = sum(a.size for a in network.arrays)
     if isinstance(density, (tuple, list)):
         given = _flat_mask(_as_mask(density, "density", network))
-        numbers = [np.count_nonzero(given[layer]) for layer in layers]
+        numbers = [int(np.count_nonzero(given[layer])) for layer in layers]
     else:
-        share: float = validation.as_scalar(density, "density", at_least=0, at_most=1)
-        numbers = [round(float(share * len(layer))) for layer in layers]
+        share = validation.as_scalar(density, "density", at_least=0, at_most=1)
+        numbers = [round(share * len(layer)) for layer in layers]
     rng = validation.as_rng(rng)
     keep = np.ones(size, dtype=bool)
     for layer, number in zip(layers, numbers, strict=True):
@@ -419,7 +419,7 @@ def masked_optimizer(optimizer: Any, mask: Sequence[np.ndarray]) -> optimizers.O
     def advance(state: Any, gradient: Any, learning_rate: float) -> Any:
         zero = dropped[state.parameters.size]
         state = step(state, np.where(zero, 0.0, gradient), learning_rate)
-        state.parameters[zero] = 0.0
+        np.copyto(state.parameters, 0.0, where=zero)
         return state
 
     return optimizers.Optimizer(start, advance)
@@ -434,10 +434,10 @@ def l1_sgd(
 
         v <- momentum v + g,  U = W - rate v,  W <- sign(U) max(|U| - rate strength, 0),
 
-    and v is then set to the move that was made, (old W - new W) / rate, or the momentum would push
-    against the threshold and the penalty would be 1 / (1 - momentum) times weaker or stronger,
-    depending on the form. So the run is at rest exactly where the penalised loss is stationary,
-    at every momentum. At strength zero it is `optimizers.momentum`, bit by bit.
+    and then v is set to the move that was made, (old W - new W) / rate. So the run is at rest
+    exactly where the penalised loss is stationary, at every momentum. Left as it is, v would come
+    to rest at g / (1 - momentum), and the penalty would count 1 - momentum times. At strength zero
+    this is `optimizers.momentum`, bit by bit.
 
     Parameters
     ----------

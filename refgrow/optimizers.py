@@ -108,7 +108,8 @@ def momentum_step(state: State, gradient: Any, learning_rate: float, beta: float
     """
     g, rate = _checked(state, gradient, learning_rate)
     beta = validation.as_scalar(beta, "beta", at_least=0, below=1)
-    state.first[:] = beta * state.first + g
+    state.first[:] *= beta
+    state.first[:] += g
     state.parameters[:] -= rate * state.first
     return replace(state, count=state.count + 1)
 
