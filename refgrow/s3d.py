@@ -71,14 +71,19 @@ def scheme_gain(S: Any, weights: Any, directions: Any) -> float:
     Raises
     ------
     ValueError, TypeError
-        For a matrix that is not symmetric, and arrays that do not fit each other.
+        For a matrix that is not symmetric, arrays that do not fit each other, and a gain that
+        overflows.
 
     Source: S3D eq 2 (S3D-Eq-1).
     """
-    S = validation.as_array(validation.as_symmetric(S, "S"), "S", ("d", "d"))
+    S = _matrix(S)
     weights = validation.as_array(weights, "weights", ("m",))
     directions = validation.as_array(directions, "directions", (len(weights), len(S)))
-    return float(weights @ np.einsum("ia,ab,ib->i", directions, S, directions))
+    with np.errstate(over="ignore", invalid="ignore"):
+        gain = weights @ np.einsum("ia,ab,ib->i", directions, S, directions)
+    if not np.isfinite(gain):
+        raise ValueError("S, weights and directions are too large: the gain overflows.")
+    return float(gain)
 
 
 def best_gain(lam_min: Any, lam_max: Any, c: Any, m: int) -> Any:
@@ -191,7 +196,7 @@ def best_scheme(S: Any, c: float, m: int) -> Scheme:
 
     Source: S3D Thms 2.1 to 2.3, eqs 8 to 11 (S3D-Thm-2.1, S3D-Thm-2.2, S3D-Thm-2.3).
     """
-    S = validation.as_array(validation.as_symmetric(S, "S"), "S", ("d", "d"))
+    S = _matrix(S)
     c = validation.as_scalar(c, "c", at_least=1)
     m = validation.as_integer(m, "m", at_least=1)
     values, vectors = np.linalg.eigh(S)
@@ -605,8 +610,8 @@ def _knapsack(gains: Any, budget: Any, costs: Any) -> tuple[np.ndarray, float, n
         raise ValueError(f"costs must be above 0; got {costs[j]:g} for neuron {j}.")
     if budget + rounding < costs.sum():
         raise ValueError(
-            f"budget must be at least {costs.sum():.15g}, what the {len(gains)} neurons cost before "
-            f"splitting; got {budget:.15g}."
+            f"budget must be at least {costs.sum():.15g}, what the {len(gains)} neurons cost "
+            f"before splitting; got {budget:.15g}."
         )
     return gains, max(budget - float(costs.sum()), 0.0), costs
 
@@ -674,7 +679,7 @@ def largest_rayleigh_step(lam_min: Any, lam_max: Any) -> Any:
     """
     lam_min, lam_max = _ordered(lam_min, lam_max)
     with np.errstate(divide="ignore", over="ignore"):
-        return _number_or_array(1 / (lam_max - lam_min))
+        return _number_or_array(0.5 / (0.5 * lam_max - 0.5 * lam_min))  # Halves do not overflow.
 
 
 @dataclass(frozen=True, eq=False)
@@ -800,6 +805,12 @@ def rayleigh_descent(
 
 
 # Small helpers --------------------------------------------------------------------------------
+
+
+def _matrix(S: Any) -> np.ndarray:
+    """One symmetric matrix; `validation.as_symmetric` takes stacks as well."""
+    S = validation.as_array(S, "S", ("d", "d"))
+    return validation.as_symmetric(validation.as_array(S, "S", ("d", len(S))), "S")
 
 
 def _extremes(lam_min: Any, lam_max: Any, c: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

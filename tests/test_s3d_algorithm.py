@@ -162,6 +162,37 @@ def test_extremes_of_a_fit_up_to_rounding(name, evidence):
     assert kept > 20
 
 
+@pytest.mark.statement("S3D-Alg-1")
+@pytest.mark.parametrize("kind", ["quadratic", "MLP", "particle"])
+@pytest.mark.parametrize("d", [1, 4])
+def test_extremes_close_to_rounding(kind, d, evidence):
+    """Of sums of terms that cancel, what is left is zero below about 100 d roundings of them.
+
+    Two samples at one place, with slopes 1/2 and -1/2 + delta/2: S is delta/2 times one of them.
+    """
+    x = np.zeros((2, d))
+    x[:, 0] = 1.0
+    if kind == "quadratic":  # At theta = 0: f = 0, sigma'' = 2.
+        net, scale = networks.Shallow(np.zeros((1, d)), [1.0], neurons.ridge("quadratic")), 2.0
+    elif kind == "MLP":  # The same, with a one behind the inputs: |h|^2 = 2.
+        net, scale = networks.MLP([np.zeros((1, d + 1)), [[1.0, 0.0]]], "quadratic"), 4.0
+        d += 1
+    else:  # A kernel has curvature -1 in all directions at its own place.
+        net, scale = networks.Shallow(x[:1], [1.0], neurons.particle(1.0)), 1.0
+    F = net(x)
+    roundings = 100 * d * np.finfo(float).eps
+    for factor, kept in ((0.1, False), (0.4, False), (4.0, True)):
+        delta = factor * roundings * 2
+        Y = F + np.array([[1.0], [-1.0 + delta]])
+        [S] = s2d.splitting_matrices(net, x, Y, "squared")
+        [ends] = s2d.extremes(net, x, Y, "squared")
+        largest = np.abs(np.linalg.eigvalsh(S[0])).max()
+        evidence(f"{kind}, d = {d}: largest |eigenvalue|, in roundings", largest / roundings)
+        assert 0.1 * factor * scale * roundings < largest < 4 * factor * scale * roundings
+        assert (ends.lam_min.any() or ends.lam_max.any()) == kept
+        assert bool(s3d.decide(net, x, Y, "squared", copies=4).edits) == kept
+
+
 # Algorithm 1: what a plan promises ---------------------------------------------------------------
 
 

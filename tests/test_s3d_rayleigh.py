@@ -272,6 +272,64 @@ def test_c_3_without_normalisation_any_step_converges(evidence):
 
 
 @pytest.mark.statement("S3D-C.3-RQ")
+def test_c_3_without_normalisation_any_step_of_any_matrix_converges(evidence):
+    """Steps of 0.1 to 100 times the edge; normalised, those beyond it do not arrive."""
+    S = spread_spectra(60, 5, seed=3)
+    low, high = extreme(S)
+    radius = np.abs([low, high]).max(axis=0)
+    rng = np.random.default_rng(4)
+    start = rng.normal(size=(60, 5))
+    factors = np.concatenate([np.geomspace(0.1, 100, 40), 1.01 * np.ones(20)])
+    beyond = factors > 1
+    steps = factors * s3d.largest_rayleigh_step(low, high)
+    # |v| grows to sqrt(factor) about, so the number of steps does not depend on the factor.
+    for ascent, wanted in ((False, low), (True, high)):
+        free, tied = (
+            s3d.rayleigh_descent(
+                products_with(S), start, steps, steps=4000, tol=1e-8,
+                ascent=ascent, normalise=normalise,
+            )
+            for normalise in (False, True)
+        )  # fmt: skip
+        assert free.success and (np.abs(free.eigenvalues - wanted) <= FOUND * radius).all()
+        errors = np.abs(tied.eigenvalues - wanted) / radius
+        evidence("steps without normalisation, of 4000", free.nit)
+        evidence("least error beyond the edge and largest below it, normalised",
+                 (errors[beyond].min(), errors[~beyond].max()))  # fmt: skip
+        assert errors[beyond].min() > 1e-4 and errors[~beyond].max() < FOUND
+
+
+@pytest.mark.statement("S3D-C.3-RQ")
+@pytest.mark.parametrize("ascent", [False, True])
+def test_c_3_a_wanted_eigenvalue_of_zero_ends_the_descent(ascent, evidence):
+    """The tolerance is a share of the largest quotient so far: one of zero would never do."""
+    spectrum = np.array([0.0, 1.0, 3.0]) * (-1 if ascent else 1)
+    rng = np.random.default_rng(0)
+    S = np.array([np.diag(spectrum), strategies.with_spectrum(spectrum, rng)])
+    found = s3d.rayleigh_descent(
+        products_with(S), generic(2, 3), 0.25, steps=500, tol=1e-6, ascent=ascent
+    )
+    evidence(nit=found.nit, eigenvalues=found.eigenvalues.tolist())
+    assert found.success and found.nit < 500 and np.abs(found.eigenvalues).max() < 1e-11
+    # The scale is there from the first step on, and each neuron has its own.
+    largest = np.abs(found.history).max(axis=0)
+    assert (largest > 0.1).all() and (found.residuals <= 1e-6 * largest).all()
+    # Negative control: against the last quotient the residuals are large.
+    assert (found.residuals > np.abs(found.eigenvalues)).all()
+    scaled = np.array([[[1.0]], [[1e-3]]]) * S[:1]
+    both = s3d.rayleigh_descent(products_with(scaled), generic(1, 3).repeat(2, axis=0),
+                                [0.25, 250.0], steps=500, tol=1e-6, ascent=ascent)  # fmt: skip
+    assert both.success and np.isclose(*(both.residuals * [1, 1e3]), rtol=1e-6, atol=0)
+
+
+def test_the_largest_step_does_not_overflow():
+    assert s3d.largest_rayleigh_step(-1e308, 1e308) == pytest.approx(5e-309, rel=1e-9, abs=0)
+    assert s3d.largest_rayleigh_step(1e308, 1e308) == np.inf
+    assert s3d.largest_rayleigh_step(-1e-300, 3e-300) == pytest.approx(2.5e299)
+    assert s3d.largest_rayleigh_step([-1.0, -2.0], 2.0).tolist() == [1 / 3, 0.25]
+
+
+@pytest.mark.statement("S3D-C.3-RQ")
 def test_c_3_a_start_without_the_wanted_vector_does_not_find_it(evidence):
     S = np.diag([-3.0, -1.0, 0.5, 2.0])[None]
     found = s3d.rayleigh_descent(products_with(S), [[0.0, 1.0, 1.0, 1.0]], 0.15)

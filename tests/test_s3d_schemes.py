@@ -289,7 +289,11 @@ def test_thm_2_1_appendix_at_c_1(evidence):
     evidence("an optimum that is along no eigenvector", value(S, w, D))
     assert violation(w, D, 1.0) <= 0 and value(S, w, D) == s3d.best_gain(1.0, 2.0, 1.0, 2) == 0
     assert abs(D[1] @ S @ D[1] * 0.6 - (S @ D[1])[0]) > 0.1  # Not an eigenvector.
-    assert min(1.0, -0.0 * 2.0) >= 0  # A.2's condition for no splitting, and S is not zero.
+    # A.2's condition for no splitting, min(lam_min, -(c - 1)/(c + 1) lam_max) = 0, and S != 0.
+    lam, c = np.linalg.eigvalsh(S), 1.0
+    assert min(lam[0], -(c - 1) / (c + 1) * lam[1]) == 0 and S.any()
+    c = 1 + 1e-12  # Negative control.
+    assert min(lam[0], -(c - 1) / (c + 1) * lam[1]) < 0
     # For c > 1 both stand: no gain only at S = 0.
     assert s3d.best_gain(1.0, 2.0, 1 + 1e-12, 2) < 0
 
@@ -472,3 +476,59 @@ def test_lem_a_6_and_a_7_in_one_eigenspace(c, d, evidence):
     # Negative control: copies in different eigenspaces are not covered: with eigenvalues -1 and
     # 2 three copies of c = 3 reach -2.5, below min(a lam_min, -b lam_max) = -2.
     assert s3d.best_gain(-1.0, 2.0, 3.0, 3) < -2.4
+
+
+# Wrong input -----------------------------------------------------------------------------------
+
+
+def test_refusals():
+    for call, message in (
+        (lambda: s3d.best_gain(1.0, -1.0, 3.0, 2), "lam_min must not be above lam_max; got 1 and"),
+        (lambda: s3d.best_gain(-1.0, 1.0, 0.5, 2), "c must be at least 1; got 0.5"),
+        (lambda: s3d.best_gain(-1.0, np.nan, 3.0, 2), "lam_max must be finite"),
+        (lambda: s3d.best_gain(-1.0, 1.0, 3.0, 0), "m must be an integer >= 1"),
+        (
+            lambda: s3d.best_scheme([1.0, 2.0], 3.0, 2),
+            r"S must be 2-D with shape \(d, d\); got shap",
+        ),
+        (lambda: s3d.best_scheme(np.ones((2, 2, 2)), 3.0, 2), r"S must be 2-D with shape \(d, d\)"),
+        (
+            lambda: s3d.best_scheme(np.ones((2, 3)), 3.0, 2),
+            r"got shape \(2, 3\), where axis 1 shou",
+        ),
+        (lambda: s3d.best_scheme([[0.0, 1.0], [0.0, 0.0]], 3.0, 2), "S must be symmetric"),
+        (lambda: s3d.best_scheme(np.eye(2), 0.9, 2), "c must be a finite number >= 1"),
+        (lambda: s3d.scheme_gain([1.0], [1.0], [[0.0]]), r"S must be 2-D with shape \(d, d\)"),
+        (
+            lambda: s3d.scheme_gain(np.eye(2), [1.0], [[0.0]]),
+            r"directions must have shape \(1, 2\)",
+        ),
+        (lambda: s3d.scheme_gain(np.eye(1), [1.0], [[0.0], [1.0]]), r"directions must have shape"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("m", range(1, 7))
+def test_a_gain_that_overflows_is_refused(m):
+    for low, high, c in ((-1e308, 1e308, 1.0), (-1e308, 0.0, 3.0), (0.0, 1e300, 1e10)):
+        for gain in (lambda *a: s3d.best_gain(*a, m), s3d.printed_triplet_gain):
+            with pytest.raises(ValueError, match="and c are too large: a gain overflows"):
+                gain(low, high, c)
+    # Of several, one is enough; and what does not overflow is answered.
+    with pytest.raises(ValueError, match="overflows"):
+        s3d.best_gain([-1.0, -1e308], 0.0, 3.0, m)
+    assert s3d.best_gain(-1e307, 0.0, 3.0, m) == {1: 0.0, 2: -1e307}.get(m, -2e307)
+    with pytest.raises(ValueError, match="overflows"):
+        s3d.best_scheme(np.diag([-1e308, 1e308]), 3.0, m)
+
+
+def test_the_gain_of_a_given_scheme_does_not_overflow_in_silence():
+    for S, w, D in (
+        (1e308 * np.eye(1), [2.0, -1.0], [[1.0], [2.0]]),
+        (np.eye(1), [1.0, -1.0], [[1e200], [1e200]]),  # inf - inf
+        (np.eye(2), [1e308, 1e308], np.eye(2)),
+    ):
+        with pytest.raises(ValueError, match="too large: the gain overflows"):
+            s3d.scheme_gain(S, w, D)
+    assert s3d.scheme_gain(1e308 * np.eye(1), [1.0], [[1.0]]) == 1e308
