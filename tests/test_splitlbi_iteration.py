@@ -376,6 +376,10 @@ def test_run_stops_where_it_is_told_to():
     assert half.path.first_at(0.6) == len(half.path.steps) - 1 and half.path.first_at(1.0) is None
     np.testing.assert_array_equal(splitlbi.mask(half.state), [True, True, False])
     np.testing.assert_array_equal(splitlbi.project(half.state) != 0, [True, True, False])
+    # Free entries do not count.
+    part = splitlbi.init(np.zeros(3), step=0.3, nu=1.0, groups=[[0], [2]])
+    found = splitlbi.run(part, S, b, steps=1000, density=0.5)
+    assert splitlbi.density(found.state) == found.path.density[-1] == 0.5
     still = splitlbi.run(state, S, b, steps=5000, gtol=1e-10)
     assert still.status == splitlbi.STATIONARY and still.nit < 5000
     assert np.abs(still.state.W - b).max() < 1e-9
@@ -393,6 +397,12 @@ def test_a_run_beyond_the_proven_step_warns_and_keeps_its_last_finite_state():
     assert np.isfinite(found.state.W).all() and np.isfinite(found.state.V).all()
     assert abs(found.state.W[0]) > 1e100 and found.state.count == found.path.steps[-1] == found.nit
     assert np.isfinite(found.path.W).all() and "smaller step" in found.message
+    # The bound itself is not proven, the number below it is.
+    bound = splitlbi.largest_step(1.0, 1.0, 1.0)
+    with pytest.warns(UserWarning, match="is not below"):
+        splitlbi.run(splitlbi.init([0.0], step=bound, nu=1.0), [[1.0]], [3.0], steps=1)
+    below = splitlbi.init([0.0], step=np.nextafter(bound, 0), nu=1.0)
+    splitlbi.run(below, [[1.0]], [3.0], steps=1)
     # Momentum halves what is proven; below it there is no warning (which would be an error here).
     for tau, decay in ((0.5, 0.0), (0.9, 0.01)):
         edge = theory.largest_momentum_step(1.0, 1.0, 1.0, tau, decay)
