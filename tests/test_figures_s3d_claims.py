@@ -133,7 +133,7 @@ def fig2d():
     # Choices that differ at targets 1, 2 and 3 (one of none); lower at 0 and 2; a tie at 1.
     chosen = [[[0, 0], [1, 2], [-1, 3], [1, 0], [2, 2]], [[0, 0]] * 5]
     retrained = [[[2.0, 1.0], [3, 3], [4, 1], [1, 4], [1, 2]], [[2.0, 1.0]] * 4 + [[1.0, 2.0]]]
-    immediate = [[[0.0, 1], [0, 1], [1, 1], [2, 1], [0, 1]], [[1.0, 1]] * 5]
+    immediate = [[[0.0, 1], [0, 1], [1, 1], [1, 2], [0, 1]], [[1.0, 1]] * 5]
     negative = [[[0, 1], [1, 0], [0, 1], [1, 0], [1, 1]], [[0, 1]] * 5]
     return {
         "chosen": np.array(chosen), "negative": np.array(negative, bool),
@@ -156,9 +156,9 @@ def test_fig_2d_choices():
             assert claim.number["share by setting"][GRID[kind == FIXED]] == share
     claim = about(found, "the choice of S3D is better", TRAINED)
     assert claim.number["share where they choose different neurons"] == pytest.approx(1 / 3)
-    # Of 1, 2, 3 only 1: at 2 the two are equal.
+    # Of 1, 2, 3 not 2, where the two are equal.
     assert claim.number["lower right after the split, where they choose different neurons"] == (
-        pytest.approx(1 / 3)
+        pytest.approx(2 / 3)
     )
     mean = claim.number["geometric mean of the loss ratio, S3D over S2D"]
     assert mean == pytest.approx((0.5 * 1 * 0.25 * 4 * 2) ** 0.2)
