@@ -131,6 +131,26 @@ def test_every_split_of_a_run_gains_what_is_certain(name, evidence):
     assert not (-change >= 100 * certain).all()  # Negative control.
 
 
+@pytest.mark.statement("S3D-Ass-3.1", "S3D-Ass-3.3")
+def test_the_bend_of_a_run_is_the_least_before_and_after_a_phase():
+    # sigma'' = 1 - 0.3 sin z, at z = pi/2, and at -pi/2 after a phase that lowers the loss.
+    X, Y, network = np.ones((1, 1)), np.array([[0.5]]), start(1, [1.0], 0.3, at=np.pi / 2)
+
+    def phase(sign):
+        return lambda net: net.with_arrays([sign * net.theta, net.weights])
+
+    options = {"eta": 0.01, "size": 0.01, "most": 0}
+    still, moved = (s3d_theory.descend(network, X, Y, parametric=p, **options)
+                    for p in (phase(1), phase(-1)))  # fmt: skip
+    assert moved.loss[0] < still.loss[0]
+    assert still.bend.tolist() == moved.bend.tolist() == [pytest.approx(0.7)]
+    # The other way round too: with f below the target, the phase from -pi/2 to pi/2 lowers the loss.
+    back = s3d_theory.descend(moved.network, X, Y + 5, parametric=phase(-1), **options)
+    assert back.loss[0] < losses.squared.value(moved.network(X), Y + 5)
+    assert back.bend.tolist() == [pytest.approx(0.7)]
+    assert s3d_theory.constants(moved.network, X).bend == pytest.approx(1.3)
+
+
 # Where an assumption fails ----------------------------------------------------------------------
 
 
