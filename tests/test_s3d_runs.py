@@ -144,7 +144,7 @@ def test_the_bend_of_a_run_is_the_least_before_and_after_a_phase():
                     for p in (phase(1), phase(-1)))  # fmt: skip
     assert moved.loss[0] < still.loss[0]
     assert still.bend.tolist() == moved.bend.tolist() == [pytest.approx(0.7)]
-    # The other way round too: with f below the target, the phase from -pi/2 to pi/2 lowers the loss.
+    # The other way round too: below the target, the phase from -pi/2 to pi/2 lowers the loss.
     back = s3d_theory.descend(moved.network, X, Y + 5, parametric=phase(-1), **options)
     assert back.loss[0] < losses.squared.value(moved.network(X), Y + 5)
     assert back.bend.tolist() == [pytest.approx(0.7)]
