@@ -17,7 +17,7 @@ import numpy as np
 from refgrow import activations, losses, validation
 from refgrow.neurons import Neuron
 
-BLOCK = 4096  # rows that many outputs are computed on at a time: memory, not speed
+BLOCK = 512  # rows that many outputs are computed on at a time: what fits into a cache
 
 
 @dataclass(frozen=True, eq=False)

@@ -200,6 +200,21 @@ def test_a_masked_optimizer_keeps_zeros_and_trains_the_rest(name):
     assert all(a[~m].any() for a, m in zip(free.arrays, mask, strict=True))
 
 
+def test_moments_do_not_gather_where_the_mask_is_false():
+    network, (X, Y) = mlp(), problem()
+    mask = baselines.magnitude_mask(network, 0.7)
+    flat = np.concatenate([m.ravel() for m in mask])
+    states = []
+    for pair in (baselines.masked_optimizer("adam", mask), "adam"):
+        train.fit_epochs(
+            network, X, Y, "softmax_cross_entropy", optimizer=pair, epochs=1, batch_size=10,
+            watch=lambda epoch, net, state: states.append(state),
+        )  # fmt: skip
+    kept, free = states
+    assert not kept.first[~flat].any() and not kept.second[~flat].any()
+    assert kept.second[flat].all() and free.second[~flat].all()
+
+
 @pytest.mark.parametrize("name", ["gd", "momentum", "adam"])
 def test_masked_training_is_training_of_the_weights_that_are_left(name):
     # The same problem without the masked inputs: the smaller network's iterates.

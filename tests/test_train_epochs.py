@@ -187,6 +187,13 @@ def test_a_loss_that_belongs_to_all_samples_takes_the_full_batch(monkeypatch):
     moved = losses.with_offset("squared", 0.5 * np.ones((50, 1)))
     _, history = train.fit_epochs(network, X, Y, moved, epochs=2, batch_size=None)
     assert history.loss[0] == pytest.approx(losses.squared.value(network(X) + 0.5, Y), rel=ROUNDING)
+    # One that diverges looks at all samples too, for where to go back to.
+    quadratic, *_ = classes(outputs=1, activation="quadratic")
+    fitted, history = train.fit_epochs(
+        quadratic, X, Y, moved, epochs=50, batch_size=None, learning_rate=10.0
+    )
+    assert history.status == train.DIVERGED
+    assert history.fun == pytest.approx(losses.squared.value(fitted(X) + 0.5, Y), rel=1e-12)
     with pytest.raises(ValueError, match="It belongs to the full batch"):
         train.fit_epochs(network, X, Y, moved, epochs=2, batch_size=10)
 
@@ -237,8 +244,10 @@ def test_parameters_that_overflow_in_the_last_step_of_an_epoch_are_not_watched()
 
 
 def test_a_start_that_is_not_finite_is_refused():
-    network = networks.Shallow([[0.0, 0.0, 1e200]], [1e200], neurons.bump)
-    for epochs in (0, 2):
+    loss_overflows = networks.Shallow([[0.0, 0.0, 1e200]], [1e200], neurons.bump)
+    # f = 1e150: the square is finite, the gradient 1e150 * 1e200 is not.
+    gradient_overflows = networks.Shallow([[0.0, 0.0, 1e-50]], [1e200], neurons.bump)
+    for network, epochs in ((loss_overflows, 0), (loss_overflows, 2), (gradient_overflows, 2)):
         with pytest.raises(ValueError, match="not finite at the network to start from"):
             train.fit_epochs(network, [[0.0]], [[1.0]], "squared", epochs=epochs, batch_size=1)
 
