@@ -55,7 +55,8 @@ def scheme_gain(S: Any, weights: Any, directions: Any) -> float:
     """What a split does to the loss at second order: Pi_m = sum_i w_i delta_i^T S delta_i.
 
     The mean loss changes by (eps^2 / 2) Pi_m, for fractions that sum to one and directions of zero
-    weighted mean.
+    weighted mean. Nothing of that is checked here, so that the form can be studied everywhere; a
+    scheme of problem (6) has sum(w) = 1, sum(|w|) <= c, w @ directions = 0 and norms of at most 1.
 
     Parameters
     ----------
@@ -276,8 +277,8 @@ def decide(
     c : float
         >= 1; the paper uses 3 in its toy experiment and 1.3 for images. At 1 this is S2D.
     copies : int or "mixed"
-        m >= 2, the same for all neurons, or "mixed": 1, 2, 3 or 4 for each neuron; that needs a
-        `budget`.
+        m >= 2, the most for every neuron: where fewer gain as much, the others have fraction zero
+        and are not made. Or "mixed": 1, 2, 3 or 4 for each neuron; that needs a `budget`.
     most : int, optional
         k >= 1, the number of neurons to split; one, unless `share` or `budget` is given.
     share : float, optional
@@ -347,13 +348,16 @@ def decide(
     else:
         below = "negative" if threshold == 0 else f"at most {threshold:g}"
         message = f"No neuron's gain is {below}: none is split."
+        if gains.any():
+            message = f"A budget of {budget:g} leaves no room for a split: none is split."
     return growth.Plan(tuple(splits), size, 0.5 * total, 2, remainder, message)
 
 
 def _sizes(copies: "int | str", budget: float | None) -> tuple[int, ...]:
     """The numbers of copies a neuron may be split into."""
+    if isinstance(copies, str) and copies != "mixed":
+        raise ValueError(f'copies must be an integer >= 2 or "mixed"; got {copies!r}.')
     if isinstance(copies, str):
-        validation.one_of(copies, "copies", ("mixed",))
         if budget is None:
             raise ValueError(
                 'copies="mixed" needs a budget, the number of neurons after splitting; '
