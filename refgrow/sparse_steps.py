@@ -31,12 +31,15 @@ class Partition(NamedTuple):
         FREE where no group lists the entry; of length zero for the lasso, one entry a group.
     number : int
         How many groups there are.
+    single : bool
+        Whether each of them is a single entry.
 
     Source: SplitLBI section 2 (LBI-Eq-5-group).
     """
 
     labels: np.ndarray
     number: int
+    single: bool
 
 
 def partition(groups: Any, n: int, *, gaps: bool) -> Partition:
@@ -63,7 +66,7 @@ def partition(groups: Any, n: int, *, gaps: bool) -> Partition:
     Source: SplitLBI section 2 (LBI-Eq-5-group).
     """
     if groups is None:
-        return Partition(np.empty(0, dtype=np.int64), n)
+        return Partition(np.empty(0, dtype=np.int64), n, True)
     if isinstance(groups, (str, dict)) or not isinstance(groups, (Sequence, np.ndarray)):
         raise TypeError(
             "groups must be None or a list of arrays of indices into the flattened weights; "
@@ -95,7 +98,7 @@ def partition(groups: Any, n: int, *, gaps: bool) -> Partition:
             f"groups must cover all {n} entries; got none with index {missing[0]}"
             + (f" and {len(missing) - 1} more." if len(missing) > 1 else ".")
         )
-    return Partition(labels, len(groups))
+    return Partition(labels, len(groups), len(index) == len(groups))
 
 
 def _group_size(group: Any, k: int) -> int:
@@ -131,7 +134,10 @@ def flatten(value: Any, name: str) -> tuple[np.ndarray, Any]:
 
     Source: SplitLBI section 2, W = {W_i}.
     """
-    if isinstance(value, (list, tuple)) and any(np.ndim(part) > 0 for part in value):
+    # Lists of numbers, however nested, are one array; a list that holds arrays is many.
+    if isinstance(value, (list, tuple)) and any(
+        isinstance(part, np.ndarray) and part.ndim for part in value
+    ):
         parts = [validation.as_array(part, f"{name}[{k}]", None) for k, part in enumerate(value)]
         return np.concatenate([part.ravel() for part in parts]), [part.shape for part in parts]
     array = validation.as_array(value, name, None)
@@ -248,7 +254,7 @@ def advance(
 
     Source: SplitLBI eqs 4, 12, 14 (LBI-Eq-4).
     """
-    keep = np.empty(groups.number if len(groups.labels) else 0)
+    keep = np.empty(0 if groups.single else groups.number)
     with np.errstate(over="ignore", invalid="ignore"):
         _advance(gradient, groups.labels, numbers, W, V, velocity, keep)
 
@@ -346,11 +352,18 @@ def descend(
 
 
 def _keep_py(V, labels, lam, keep):
-    # keep[g] = max(0, 1 - lam / |V_g|). The norm is summed at one place for all groups.
+    # keep[g] = max(0, 1 - lam / |V_g|). Entries of a group that follow each other are summed in a
+    # register: adding each to keep[g] would wait for the memory every time.
     keep[:] = 0.0
+    group, total = labels[0], 0.0
     for i in range(V.size):
-        if labels[i] >= 0:
-            keep[labels[i]] += V[i] * V[i]
+        if labels[i] != group:
+            if group >= 0:
+                keep[group] += total
+            group, total = labels[i], 0.0
+        total += V[i] * V[i]
+    if group >= 0:
+        keep[group] += total
     for g in range(keep.size):
         norm = np.sqrt(keep[g])
         # Not 1 - lam / norm, which may round to zero above lam. Zero groups stay zero at lam = 0.
@@ -362,18 +375,20 @@ _keep = jit(_keep_py)
 
 def _advance_py(g, labels, numbers, W, V, v, keep):
     # One step in place. In one pass: entry i of Gamma is read off V before V moves.
+    # No room in `keep` says that every group is a single entry.
     alpha, nu, kappa, lam, momentum, decay = numbers
-    lasso = labels.size == 0
-    if not lasso:
+    single, all_listed = keep.size == 0, labels.size == 0
+    if not single:
         _keep(V, labels, lam, keep)
     rate, inverse = kappa * alpha, 1.0 / nu
     for i in range(W.size):
         pull = 0.0
-        if lasso:
-            # Gamma / kappa = V - clip(V, -lam, lam)
-            pull = (W[i] - kappa * (V[i] - min(max(V[i], -lam), lam))) * inverse
-        elif labels[i] >= 0:
-            pull = (W[i] - kappa * keep[labels[i]] * V[i]) * inverse
+        if all_listed or labels[i] >= 0:
+            if single:
+                sparse = V[i] - min(max(V[i], -lam), lam)
+            else:
+                sparse = keep[labels[i]] * V[i]
+            pull = (W[i] - kappa * sparse) * inverse
         v[i] = momentum * v[i] + g[i] + pull
         W[i] -= rate * v[i] + decay * W[i]
         V[i] += alpha * pull
@@ -388,7 +403,7 @@ def _run_py(S, b, labels, settings, steps, every, now, records, densities, count
     W, V, v = now
     n, groups = W.size, changes.shape[1]
     lasso = labels.size == 0
-    g, keep, before = np.empty(n), np.empty(groups), now.copy()
+    g, keep, none, before = np.empty(n), np.empty(groups), np.empty(0), now.copy()
     was = np.zeros(groups, dtype=np.int64)
     kept, k, status = 0, 0, STEPS_TAKEN
     while True:
@@ -424,7 +439,7 @@ def _run_py(S, b, labels, settings, steps, every, now, records, densities, count
         done = status != STEPS_TAKEN or k == steps
         if not done:
             before[:] = now
-            _advance(g, labels, settings[3:], W, V, v, keep)
+            _advance(g, labels, settings[3:], W, V, v, none if lasso else keep)
             finite = 0.0
             for i in range(n):
                 finite += abs(W[i]) + abs(V[i]) + abs(v[i])

@@ -355,6 +355,11 @@ def test_run_is_step_after_step(problem, every):
         ours, other = getattr(found.path, name), getattr(recorded, name)
         np.testing.assert_allclose(ours, other, rtol=0, atol=EXACT * scale)
     whole = splitlbi.path(states)
+    # What is not recorded is not known: an entry is seen at the next record.
+    for early, late in zip(whole.first_entry, recorded.first_entry, strict=True):
+        assert late == -1 or (late >= early >= 0 and late in recorded.steps)
+        if early >= 0 and (whole.last_exit == -1).all():
+            assert late == recorded.steps[recorded.steps >= early][0]
     np.testing.assert_array_equal(found.path.first_entry, whole.first_entry)
     np.testing.assert_array_equal(found.path.last_exit, whole.last_exit)
     assert found.nit == found.state.count == 20 and found.success
@@ -461,6 +466,9 @@ def test_states_are_records():
     kept = splitlbi.snapshot(after)
     after.parameters[:] = 0
     assert (kept.W != 0).all()
+    # Nested lists of numbers are an array.
+    assert splitlbi.init([[1, 2], [3, 4]], step=1).W.shape == (2, 2)
+    assert len(splitlbi.init([np.ones(2), [3.0, 4.0]], step=1).W) == 2
     # Float32, integers, Fortran order and read-only input are accepted.
     odd = np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3))
     odd.flags.writeable = False
@@ -489,6 +497,7 @@ def test_states_are_records():
         (lambda: splitlbi.init([1.0], step=1.0, decay=1.0), ValueError, "decay .* < 1"),
         (lambda: splitlbi.init([1j], step=1.0), TypeError, "real numbers"),
         (lambda: splitlbi.init([], step=1.0), ValueError, "W0 must not be empty"),
+        (lambda: splitlbi.init([[1.0], [1.0, 2.0]], step=1.0), ValueError, "rectangular"),
         (lambda: splitlbi.init([1.0], step=1.0, V0=[1.0, 2.0]), ValueError, "V0 must have"),
         (lambda: splitlbi.step(splitlbi.init([1.0], step=1.0), [1.0, 2.0]), ValueError, "gradient"),
         (lambda: splitlbi.step(splitlbi.init([1.0], step=1.0), [np.inf]), ValueError, "finite"),
