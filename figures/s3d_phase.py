@@ -114,10 +114,12 @@ def plot(data: dict[str, Any]) -> Any:
                           fontsize=7)  # fmt: skip
         axis.set(xscale="log", yscale="log", title=title,
                  xlabel=r"$\lambda_{\max}\,/\,|\lambda_{\min}|$")  # fmt: skip
-        axis.axhline(3, color=style.BLACK, linewidth=0.6, linestyle=":")
+        axis.axhline(3, color=style.BLACK, linewidth=0.6, linestyle=":")  # the paper's c
         axis.set_xticks([0.01, 1, 100], ["0.01", "1", "100"])
         axis.set_yticks([1.3, 2, 3, 5, 10], ["1.3", "2", "3", "5", "10"])
         axis.minorticks_off()
+    axes[1].annotate("m = 3", (3.2, 2.0), (30, 1.75), fontsize=7, va="center", ha="center",
+                     arrowprops={"arrowstyle": "-", "linewidth": 0.6})  # fmt: skip
     counts.hist(np.clip(real, 0.01, 100), bins=np.geomspace(0.01, 100, 41), color=style.GREY)
     counts.set(xscale="log", title="neurons of\ngrown networks", ylabel="count (ends: beyond)",
                xlabel=r"$\lambda_{\max}\,/\,|\lambda_{\min}|$")  # fmt: skip

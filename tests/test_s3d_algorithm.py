@@ -494,6 +494,13 @@ def test_alg_1_nothing_to_split():
         assert plan.message == "No neuron's gain is negative: none is split."
     plan = s3d.decide(*PROBLEMS["bump"], threshold=-1e9)
     assert plan.edits == () and plan.message == "No neuron's gain is at most -1e+09: none is split."
+    neurons_now = len(net.theta)
+    tight = s3d.decide(*PROBLEMS["bump"], copies=4, budget=neurons_now + 2)
+    assert tight.edits == ()
+    assert (
+        tight.message == f"A budget of {neurons_now + 2} leaves no room for a split: none is split."
+    )
+    assert s3d.decide(*PROBLEMS["bump"], copies=4, budget=neurons_now + 3).edits
     linear = networks.MLP([np.ones((1, 3))])
     for options in ({}, {"share": 0.5}, {"copies": "mixed", "budget": 9}):
         assert (
@@ -511,6 +518,7 @@ def test_refusals():
         ({"copies": 1}, "copies must be an integer >= 2; got 1"),
         ({"copies": "mixde", "budget": 9}, "copies must be.*mixed"),
         ({"copies": "mixed"}, 'copies="mixed" needs a budget.*Use copies=4'),
+        ({"copies": "3"}, "copies must be an integer >= 2 or \"mixed\"; got '3'"),
         ({"most": 0}, "most must be an integer >= 1"),
         ({"share": 0.0}, "share must be a finite number > 0 and <= 1"),
         ({"share": 1.1}, "share must be a finite number > 0 and <= 1"),
