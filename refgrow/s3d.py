@@ -543,7 +543,7 @@ def _hull(gains: np.ndarray, cost: float) -> np.ndarray:
 def _constraints(spent: np.ndarray, slack: float) -> tuple[Any, np.ndarray]:
     """At most one size for each neuron, and the budget, in units of the budget."""
     N, choices = spent.shape
-    unit = slack if slack > 0 else float(spent.max())
+    unit = max(slack, float(spent.max()))
     one_each = sparse.kron(sparse.eye_array(N), np.ones((1, choices)))
     rows = sparse.vstack([one_each, sparse.csr_array(spent.reshape(1, -1) / unit)], format="csr")
     return rows, np.array([*[1.0] * N, max(slack, 0.0) / unit])
