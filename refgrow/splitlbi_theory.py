@@ -20,7 +20,6 @@ blocks are updated from the old iterate, and so is what follows, unless it says 
 Source: SplitLBI sections 2 to 4, appendix A.
 """
 
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,26 +121,31 @@ def _flow_of_one(
     h: float, beta: float, W: float, Z: float, left: float, nu: float, theta: float
 ) -> tuple[float, float]:
     """(W, Z) after the time `left` in units of 1 / kappa, piece after piece."""
+    sign = _side(h * beta, W, Z, theta)
     while left > 0:
-        sign = _side(h * beta, W, Z, theta)
-        ends, turn = _piece(h, beta, W, Z, nu, theta, sign)
+        ends, runs = _piece(h, beta, W, Z, nu, theta, sign)
         hit = None
-        cuts = [0.0, *([turn] if 0 < turn < left else []), left]
-        for a, b in pairwise(cuts):
+        for a, b, way in runs:
             # Z is monotone here: outside the box only the way in ends the piece, inside both do.
-            rising = ends(b)[1] >= ends(a)[1]
-            wall = theta if (rising if sign == 0 else sign > 0) else -theta
-            if sign and rising == (sign > 0):
+            if not way or way == sign:
                 continue
-            beyond = ends(b)[1] > wall if rising else ends(b)[1] < wall
-            if beyond:
-                hit = float(optimize.brentq(_beyond, a, b, (ends, wall), xtol=1e-15, rtol=1e-15))
+            wall, b = theta * (sign if sign else way), min(b, left)
+            if a < left and way * _beyond(b, ends, wall) > 0:
+                hit = _crossing(a, b, ends, wall, way)
                 break
         if hit is None:
             W, Z = ends(left)
             return float(W), float(Z)
-        W, Z, left = float(ends(hit)[0]), wall, left - hit
+        # On the edge Z' = W / nu. Which way it crosses is known; W may tell otherwise by rounding.
+        W, Z, left = way * max(way * float(ends(hit)[0]), 0.0), wall, left - hit
+        sign = way if sign == 0 else 0
     return W, Z
+
+
+def _crossing(a: float, b: float, ends: Any, wall: float, way: int) -> float:
+    if way * _beyond(a, ends, wall) >= 0:  # It starts on the edge, up to rounding.
+        return a
+    return float(optimize.brentq(_beyond, a, b, (ends, wall), xtol=1e-15, rtol=1e-15, maxiter=999))
 
 
 def _beyond(s: float, ends: Any, wall: float) -> float:
@@ -159,32 +163,44 @@ def _side(force: float, W: float, Z: float, theta: float) -> int:
 
 def _piece(
     h: float, beta: float, W: float, Z: float, nu: float, theta: float, sign: int
-) -> tuple[Any, float]:
-    """(W, Z) as a function of time while Gamma's sign is this one, and when Z turns (once)."""
+) -> tuple[Any, list[tuple[float, float, int]]]:
+    """(W, Z) as a function of time while Gamma's sign is this one, and how Z runs: from when to
+    when, and which way. Its speed (W - Gamma) / nu is a sum of two exponentials: one turn at most.
+    """
     b = 1 / nu
     if sign == 0:
         a = h + b
         rest, off = h * beta / a, W - h * beta / a
-        turn = np.log(-off / rest) / a if rest * off < 0 else -1.0
 
         def inside(s: float) -> np.ndarray:
             return np.array(
                 [rest + off * np.exp(-a * s), Z + b * (rest * s - off * np.expm1(-a * s) / a)]
             )
 
-        return inside, turn
+        return inside, _runs(rest, off, a)
     # (W, Gamma) - beta decays along the eigenvectors of [[h + b, -b], [-b, b]].
     rates, vectors = np.linalg.eigh(np.array([[h + b, -b], [-b, b]]))
     weights = vectors.T @ np.array([W - beta, Z - sign * theta - beta])
-    # W - Gamma, Z's speed: two exponentials.
-    slow, fast = (vectors[0] - vectors[1]) * weights
-    gap = rates[1] - rates[0]
-    turn = np.log(-fast / slow) / gap if slow * fast < 0 and gap > 0 else -1.0
+    # The two parts of W - Gamma from it and its change at the start, exact where W = Gamma.
+    speed = W - (Z - sign * theta)
+    change, gap = h * (beta - W) - 2 * b * speed, rates[1] - rates[0]
+    slow, fast = (rates[1] * speed + change) / gap, -(rates[0] * speed + change) / gap
 
     def outside(s: float) -> np.ndarray:
         return np.array([beta, beta + sign * theta]) + vectors @ (np.exp(-rates * s) * weights)
 
-    return outside, turn
+    return outside, _runs(slow, fast, gap)
+
+
+def _runs(slow: float, fast: float, gap: float) -> list[tuple[float, float, int]]:
+    """Where slow + fast exp(-gap s) has one sign, and which."""
+    if slow * fast < 0:
+        turn = np.log(-fast / slow) / gap
+        # A turn this early is a speed of zero at the start, up to rounding.
+        if gap * turn > TIE:
+            return [(0.0, turn, int(np.sign(fast))), (turn, np.inf, int(np.sign(slow)))]
+        return [(0.0, np.inf, int(np.sign(slow)))]
+    return [(0.0, np.inf, int(np.sign(slow + fast)))]
 
 
 def mirror_limit(

@@ -116,6 +116,26 @@ def test_flow_is_coordinate_by_coordinate():
     np.testing.assert_allclose([flat.W, flat.Gamma, flat.W + flat.V], [0.5, 0.5, 2.0], atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "h, beta, W0, V0, lam",
+    [
+        (2.0, -3.0, 0.0, -1.0, 1.0),  # on the edge, at rest, and pushed out
+        (2.0, 3.0, 0.0, -1.0, 1.0),  # pushed in
+        (1e-8, 1000.0, 0.0, 1.0, 1.0),  # by a small force to a far goal
+        (2.0, -1.0, 1e-8, 3.0, 3.0),  # out, and in again a moment later
+        (1.0, -3.0, 0.0, 0.0, 0.0),  # a box of width zero
+        (1.0, -3.0, 1e-8, 1e-8, 1e-8),
+        (1000.0, -1.0, 1e-8, 1.0, 1.0),
+    ],
+)
+def test_flow_from_the_edge_of_the_box(h, beta, W0, V0, lam):
+    """The flow depends continuously on its start: beside the edge it is the same."""
+    for nu, kappa in ((0.02, 5.0), (300.0, 0.5), (1.0, 300.0)):
+        for time in (0.1, 10.0):
+            rows = [at(h, beta, nu, kappa, lam, W0, V0 + e, time) for e in (-1e-9, 0.0, 1e-9)]
+            assert np.abs(np.array(rows) - rows[1]).max() < 1e-4
+
+
 # The limits in nu -------------------------------------------------------------------------------
 
 
