@@ -32,6 +32,9 @@ from refgrow.splitlbi import State
 # together on paper are apart by rounding.
 TIE = 1e-10
 
+# What sums of some tens of products may be off by, relative to the norms of their factors.
+ROUNDING = 1e-14
+
 # How far beyond the dual ball rounding may carry a subgradient, relative to lam.
 BALL_TOLERANCE = 1e-9
 
@@ -368,7 +371,9 @@ def inverse_scale_space(
     rest = TIE * np.abs(A @ beta).max()
     for _ in range(most):
         speed = A @ (beta - Gamma)
-        moving = (np.abs(speed) > rest) & (np.abs(V) < lam * (1 - TIE))
+        # On the box either Gamma is nonzero and V rests, or V leaves it for the other side.
+        inward = (np.abs(V) < lam * (1 - TIE)) | (speed * V < 0)
+        moving = (np.abs(speed) > rest) & inward
         if not moving.any():
             break
         waits = (np.sign(speed) * lam - V)[moving] / speed[moving]
@@ -778,7 +783,7 @@ def limit_problem(
     start : State
         W0, V0, kappa, lam and the groups; without momentum and decay.
     tol : float
-        On |X W - y|, relative to |y|.
+        On |X W - y|, relative to |y|; what rounding leaves is accepted.
     steps : int
         Newton steps at most.
 
@@ -808,10 +813,11 @@ def limit_problem(
     def miss(z: np.ndarray) -> float:
         return float(np.linalg.norm(X @ primal(z) - y))
 
-    z = np.zeros(len(y))
+    z, size = np.zeros(len(y)), float(np.linalg.norm(X))
     for _ in range(steps):
         residual, here = X @ primal(z) - y, miss(z)
-        if here <= tol * max(float(np.linalg.norm(y)), 1.0):
+        products = half * size * (float(np.linalg.norm(q)) + size * float(np.linalg.norm(z)))
+        if here <= tol * max(float(np.linalg.norm(y)), 1.0) or here <= ROUNDING * products:
             return primal(z)
         curvature = half * X @ _jacobian(state, q + X.T @ z) @ X.T
         # A little of the identity: no curvature while too few groups are active.

@@ -32,6 +32,35 @@ def meets(rows, signs):
     return bool((np.sign(rows) == signs).all(axis=1).any())
 
 
+# The exact path ---------------------------------------------------------------------------------
+
+
+@pytest.mark.statement("LBI-split-hessian-new")
+@settings(max_examples=150)
+@given(generators, st.integers(1, 7), st.integers(1, 9), st.sampled_from([0.0, 0.1, 1.0, 100.0]))
+def test_inverse_scale_space_obeys_its_inclusion(evidence, rng, p, n, nu):
+    """dV/dt = A (beta - Gamma), V a subgradient of the l1 norm at Gamma, to a minimiser."""
+    X = rng.normal(size=(n, p))
+    Sigma, beta = X.T @ X / n, rng.normal(size=p) * rng.choice([0, 1, 10], size=p)
+    path, A = theory.inverse_scale_space(Sigma, beta, nu), theory.split_hessian(Sigma, nu)
+    scale = (1 + np.abs(beta).max()) * (1 + np.abs(Sigma).max())
+    for k, Gamma in enumerate(path.Gamma):
+        assert np.abs(path.V[k]).max() <= 1 + EXACT
+        np.testing.assert_allclose(path.V[k][Gamma != 0], np.sign(Gamma[Gamma != 0]), atol=EXACT)
+        # Gamma is held where it is nonzero: V does not move there, and nowhere out of the box.
+        speed = A @ (beta - Gamma)
+        assert np.abs(speed[Gamma != 0]).max(initial=0) < 1e-7 * scale
+        assert (speed * path.V[k])[np.abs(path.V[k]) > 1 - EXACT].max(initial=0) < 1e-7 * scale
+        if k:
+            moved = path.V[k] - path.V[k - 1]
+            wait = path.times[k] - path.times[k - 1]
+            straight = wait * (A @ (beta - path.Gamma[k - 1]))
+            assert wait > 0 and np.abs(moved - straight).max() < 1e-6 * (1 + np.abs(straight).max())
+    rest = np.abs(Sigma @ (beta - path.Gamma[-1])).max() / scale
+    evidence.worst("gradient of the loss at the end, relative", rest)
+    assert rest < 1e-7
+
+
 # Irrepresentable conditions ---------------------------------------------------------------------
 
 
