@@ -117,7 +117,7 @@ def claims(data: dict[str, Any]) -> list[Claim]:
                 "share whose loss is higher at the end than a quarter before": rises,
             },
             depends_on="On the schedule, which leaves the last quarter a hundredth of the step: "
-            "with it anything settles.",
+            "with it anything settles. With eq 14's decay it even rises there, a little.",
         ),
         Claim.judged(
             ID,
