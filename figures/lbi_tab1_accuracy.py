@@ -129,7 +129,7 @@ def claims(data: dict[str, Any]) -> list[Claim]:
 DEPENDS = {
     10.0: "On nu and the number of steps: until Gamma has caught up, the coupling is weight decay "
     "of strength 1 / nu = 0.1.",
-    1000.0: "On nothing much: Gamma stays near zero, the coupling is weight decay of strength "
+    1000.0: "On nothing much: Gamma stays small, the coupling is weight decay of strength "
     "0.001, and SplitLBI is SGD.",
 }
 
