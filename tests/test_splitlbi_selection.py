@@ -50,7 +50,7 @@ def test_inverse_scale_space_obeys_its_inclusion(evidence, rng, p, n, nu):
         # Gamma is held where it is nonzero: V does not move there, and nowhere out of the box.
         speed = A @ (beta - Gamma)
         assert np.abs(speed[Gamma != 0]).max(initial=0) < 1e-7 * scale
-        # After a wait of 1e6, of a matrix that is nearly singular, others can be 1e-10 from the box.
+        # After a wait of 1e6, of a nearly singular matrix, others can be 1e-10 from the box.
         on_box = np.abs(path.V[k]) >= 1 - theory.TIE
         assert (speed * path.V[k])[on_box].max(initial=0) < 1e-7 * scale
         if k:
