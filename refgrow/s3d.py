@@ -46,6 +46,8 @@ from refgrow.networks import MLP, Shallow
 
 # States of the knapsack's table, of 1 byte each, up to which it is solved by dynamic programming.
 LARGEST_TABLE = 10**8
+# Sums in the list that stands in for a table too large: seconds, and some 100 MB.
+LARGEST_LIST = 10**6
 
 
 # Sections 2 and 2.1: one neuron ---------------------------------------------------------------
@@ -417,9 +419,9 @@ def allocate(gains: Any, budget: float, costs: Any = None) -> Allocation:
     neuron, solved exactly. With whole costs by dynamic programming over what is left of the budget
     once every neuron has its one copy, in a table or, where that would be too large, in a list of
     the sums that occur. With other costs by that list too: an integer programme by
-    `scipy.optimize.milp` holds budgets to a tolerance of a millionth only.
-    Hundreds of neurons take a fraction of a second; but where gains are nearly proportional to
-    costs that are not whole, the list, and the time, can double with every neuron.
+    `scipy.optimize.milp` holds budgets to a tolerance of a millionth only. Hundreds of neurons take
+    a fraction of a second; but where gains are nearly proportional to costs that are not whole, the
+    list can double with every neuron, and is given up at a million sums.
 
     Parameters
     ----------
@@ -440,8 +442,8 @@ def allocate(gains: Any, budget: float, costs: Any = None) -> Allocation:
     Raises
     ------
     ValueError, TypeError
-        For gains whose first column is not zero, costs that are not positive, and a budget that
-        does not pay for the neurons there are.
+        For gains whose first column is not zero, costs that are not positive, a budget that does
+        not pay for the neurons there are, and a list of sums that grows too long.
 
     Source: S3D C.1 (S3D-C.1-IP); the costs are section 4's energy-aware variant.
     """
@@ -516,6 +518,11 @@ def _sparse_dynamic_programme(gains: np.ndarray, costs: np.ndarray, slack: float
         bound = gained[keep] + np.interp(slack - spent[keep], *np.cumsum(rest, axis=1))
         known = min(known, gained[keep].min())
         keep = keep[bound <= known + margin]
+        if len(keep) > LARGEST_LIST:
+            raise ValueError(
+                f"costs and gains leave more than {LARGEST_LIST} sums to compare, for they are "
+                "nearly proportional. Round the costs to whole multiples of a larger unit."
+            )
         spent, gained = spent[keep], gained[keep]
         steps.append((parent[keep], size[keep]))
     sizes, state = np.ones(N, dtype=int), int(np.argmin(gained))

@@ -540,3 +540,21 @@ def test_c_1_one_neuron_agrees_at_all_budgets_just_where_its_gains_are_convex(ev
         gap = max(gap, max(gaps) / -gains[0, 3])
     evidence("largest gap, as a share of the quartet's gain", gap)
     assert gap > 0.05
+
+
+@pytest.mark.statement("S3D-C.1-IP")
+def test_c_1_a_list_that_grows_too_long_is_given_up(monkeypatch):
+    # Gains nearly proportional to costs: no allocation is known to be worse than another.
+    rng = np.random.default_rng(1)
+    costs = rng.uniform(0.5, 2, 12)
+    gains = -np.outer(costs, np.arange(4)) * (1 + 1e-4 * rng.normal(size=(12, 4)))
+    gains[:, 0] = 0
+    budget = 2.37 * costs.sum()
+    found = s3d.allocate(gains, budget, costs)
+    assert costs @ found.sizes <= budget * (1 + 1e-12) and found.value < 0
+    monkeypatch.setattr(s3d, "LARGEST_LIST", 100)
+    with pytest.raises(ValueError, match=r"more than 100 sums .* Round the costs"):
+        s3d.allocate(gains, budget, costs)
+    # As the error says: with whole costs the table takes over.
+    whole = np.ceil(20 * costs)
+    assert whole @ s3d.allocate(gains, 20 * budget, whole).sizes <= 20 * budget
