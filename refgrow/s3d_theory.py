@@ -61,7 +61,7 @@ def _third_of_gelu(z: np.ndarray) -> np.ndarray:
 THIRD_DERIVATIVES: dict[str, activations.Function] = {
     "identity": lambda z: 0.0 * z,
     "quadratic": lambda z: 0.0 * z,
-    "softplus": sigmoid.second,  # type: ignore[dict-item]
+    "softplus": activations.second_derivative(sigmoid, "the third derivative of softplus"),
     "sigmoid": _third_of_sigmoid,
     "tanh": _third_of_tanh,
     "gaussian": lambda z: (3 * z - z**3) * np.exp(-0.5 * z * z),
@@ -619,7 +619,7 @@ def even_splits_needed(
     ValueError, TypeError
         For arguments out of range.
 
-    Source: not in the paper; the argument of S3D Thm 3.4, B.2 (S3D-Thm-3.4, S3D-rate).
+    Source: not in the paper; the argument of S3D Thm 3.4, B.2 (S3D-rate-even-new).
     """
     loss = validation.as_scalar(loss, "loss", at_least=0)
     C = validation.as_scalar(C, "C", above=0)

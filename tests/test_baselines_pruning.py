@@ -317,7 +317,9 @@ def test_a_velocity_that_knows_nothing_of_the_threshold_comes_to_rest_elsewhere(
 def test_l1_without_penalty_is_momentum_bit_by_bit():
     network, (X, Y) = mlp(), problem()
     options = {"epochs": 3, "batch_size": 10, "rng": 0}
-    rate = lambda epoch: 0.1 / (1 + epoch)  # noqa: E731
+
+    def rate(epoch):
+        return 0.1 / (1 + epoch)
 
     def run(optimizer):
         return train.fit_epochs(
