@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from refgrow import splitlbi_theory
+
 ROUNDING = 1e-9
 
 # Table 3: density in percent by kappa = 1, 2, 5, 10 (rows) and epoch 20, 40, 80, 160.
@@ -143,3 +145,45 @@ def test_table_4_no_sparse_model_beats_sgd(evidence):
     better = {name: [x for x in full if x > SGD[name] + ROUNDING]
               for name, (full, _) in TABLE_4.items()}  # fmt: skip
     assert better == {"VGG": [93.66, 93.59], "ResNet": [93.12, 93.11, 93.16, 93.31]}
+
+
+NESTEROV = {  # Which of the slope's two points each step reads: where W is, or where it will be.
+    "none (eq 12)": ("W", "W"),
+    "Gamma reads W": ("ahead", "W"),
+    "Gamma reads ahead": ("ahead", "ahead"),
+}
+
+
+def nesterov_edge(reading, h=1.0, nu=1.0, momentum=0.9):
+    """The largest stable step for L = h w^2 / 2 with Gamma nonzero and kappa = 1."""
+    on_w, on_gamma, on_v = np.eye(3)  # Each a linear form of the state (w, gamma, v).
+
+    def stable(s):
+        points = {"W": on_w, "ahead": on_w - s * momentum * on_v}
+        if reading == "as frameworks write it":
+            slope = h * on_w + (on_w - on_gamma) / nu
+            v = momentum * on_v + slope
+            w, read = on_w - s * (slope + momentum * v), on_w
+        else:
+            at, read = (points[name] for name in NESTEROV[reading])
+            v = momentum * on_v + h * at + (at - on_gamma) / nu
+            w = on_w - s * v
+        iteration = np.array([w, on_gamma - s * (on_gamma - read) / nu, v])
+        return np.abs(np.linalg.eigvals(iteration)).max() <= 1 + ROUNDING
+
+    steps = np.arange(0.001, 1.5, 0.001)
+    return steps[np.argmin([stable(s) for s in steps])]
+
+
+@pytest.mark.statement("LBI-Tab-10")
+def test_table_10_readings_of_nesterov_differ(evidence):
+    """The table says "Nesterov: Yes", without a formula; the reading decides which steps work."""
+    edges = {reading: nesterov_edge(reading) for reading in [*NESTEROV, "as frameworks write it"]}
+    for reading, edge in edges.items():
+        evidence(f"stable steps end at, {reading}", edge)
+    # The control: without Nesterov this is eq 12, whose edge is proven.
+    known = splitlbi_theory.quadratic_edge(1.0, 1.0, 1.0, 0.9)
+    assert edges["none (eq 12)"] == pytest.approx(known, abs=1e-3)
+    # The frameworks' form is the one ahead, in other variables.
+    assert edges["as frameworks write it"] == edges["Gamma reads ahead"]
+    assert edges["Gamma reads ahead"] < 0.95 * edges["Gamma reads W"] < 0.6 * edges["none (eq 12)"]
