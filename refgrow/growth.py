@@ -1,9 +1,13 @@
 """The only module that changes a network's shape.
 
-A chapter decides a `Plan`, a tuple of `Split`, `Add` and `Prune` edits with the change of the loss
-they predict; `apply` carries it out. Layers, neurons, displacements and fan-ins are named in the
-network as it was before the plan, so the order of the edits does not matter:
+A chapter decides a `Plan`, a tuple of `Split`, `Add`, `Prune` and `Move` edits with the change of
+the loss they predict; `apply` carries it out. Layers, neurons, displacements and fan-ins are named
+in the network as it was before the plan, so the order of the edits does not matter:
 
+- moves before all: the weights of the old network move, and the rest is done to the network that
+  has moved, whose neurons keep their names. The copies of a neuron start where it moved to; a
+  weight that reads a split neuron moves, and is shared among the copies by their fractions; new
+  neurons do not move;
 - rows first: copies are displaced and new neurons appended, in the old coordinates of their inputs;
 - columns second: whoever reads a split neuron reads its copies, each with its fraction of the old
   weight. A displacement of a neuron in the next layer, or a new neuron's fan-in, follows its input
@@ -86,19 +90,25 @@ class Add:
     keep : float
         The old neurons' outgoing weights (not the bias) are multiplied by it: 1 adds to the
         function, 1 - g with fan-outs of g is the Frank-Wolfe step.
+    bias : (p,), optional
+        Added to the biases of the layer that reads the new neurons, whatever the plan's size. With
+        -sigma(0) times the row sums of `fan_out`, neurons of size zero leave the function as it
+        was. For an MLP only: the output of a Shallow network has no bias.
 
     Raises
     ------
     ValueError, TypeError
         For arrays that do not fit each other.
 
-    Source: S2D, baselines of Fig 1 d and appendix B.5.
+    Source: S2D, baselines of Fig 1 d and appendix B.5; TINY section 3.2, whose activations are zero
+    at zero (TINY-Ass) and need no bias.
     """
 
     layer: int
     fan_in: np.ndarray
     fan_out: np.ndarray
     keep: float = 1.0
+    bias: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         _index(self, "layer")
@@ -111,6 +121,11 @@ class Add:
         object.__setattr__(self, "fan_in", validation.frozen(fan_in))
         object.__setattr__(self, "fan_out", validation.frozen(fan_out))
         object.__setattr__(self, "keep", validation.as_scalar(self.keep, "keep"))
+        if self.bias is not None:
+            bias = validation.as_array(
+                self.bias, "bias", (len(fan_out),), hint="One entry for each row of fan_out."
+            )
+            object.__setattr__(self, "bias", validation.frozen(bias))
 
     def __reduce__(self) -> Any:
         return validation.by_constructor(self)
@@ -147,7 +162,42 @@ class Prune:
         object.__setattr__(self, "neurons", neurons)
 
 
-Edit = Split | Add | Prune
+@dataclass(frozen=True, eq=False)
+class Move:
+    """Move the weights of a layer, whose shape stays.
+
+    Attributes
+    ----------
+    layer : int
+        Counted from zero, the output layer included: the matrix ``weights[layer]`` of an MLP. A
+        Shallow network has layer 0, theta, and layer 1, its outgoing weights as a matrix (p, m).
+    direction : (out, in)
+        Of the shape of that matrix, which moves by size * direction. Several moves of one layer add
+        up.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what is not a matrix of numbers.
+
+    Source: TINY Prop 3.1 (TINY-Prop-3.1), the best update of a layer, and eq 6 (TINY-Eq-6).
+    """
+
+    layer: int
+    direction: np.ndarray
+
+    def __post_init__(self) -> None:
+        _index(self, "layer")
+        direction = validation.as_array(
+            self.direction, "direction", ("out", "in"), flat="Use direction[None] for one row."
+        )
+        object.__setattr__(self, "direction", validation.frozen(direction))
+
+    def __reduce__(self) -> Any:
+        return validation.by_constructor(self)
+
+
+Edit = Split | Add | Prune | Move
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,14 +207,14 @@ class Plan:
 
     Attributes
     ----------
-    edits : tuple of Split, Add, Prune
+    edits : tuple of Split, Add, Prune, Move
         Empty when the criterion is not met.
     size : float
         The size `apply` uses unless told otherwise.
     coefficient, order, remainder
         The prediction. A split has order 2 and remainder 3, or 4 when it is symmetric with zero
-        mean; an added neuron order 1 and remainder 2. Order 0: the edits are not infinitesimal, and
-        the coefficient is the change at the plan's own size.
+        mean; an added neuron and a move order 1 and remainder 2. Order 0: the edits are not
+        infinitesimal, and the coefficient is the change at the plan's own size.
     message : str
         What was decided, for a person.
 
@@ -186,11 +236,14 @@ class Plan:
     def __post_init__(self) -> None:
         if not isinstance(self.edits, Sequence):
             raise TypeError(
-                f"edits must be a tuple of Split, Add and Prune; got {type(self.edits).__name__}."
+                "edits must be a tuple of Split, Add, Prune and Move; "
+                f"got {type(self.edits).__name__}."
             )
         for edit in self.edits:
-            if not isinstance(edit, (Split, Add, Prune)):
-                raise TypeError(f"edits must be Split, Add or Prune; got {type(edit).__name__}.")
+            if not isinstance(edit, Edit):
+                raise TypeError(
+                    f"edits must be Split, Add, Prune or Move; got {type(edit).__name__}."
+                )
         object.__setattr__(self, "edits", tuple(self.edits))
         object.__setattr__(self, "size", validation.as_scalar(self.size, "size"))
         coefficient = validation.as_scalar(self.coefficient, "coefficient")
@@ -231,9 +284,9 @@ def apply(network: Network, plan: Plan, size: float | None = None) -> Network:
     ------
     ValueError
         For layers or neurons that do not exist, shapes that do not fit, two splits of one neuron,
-        a neuron both split and pruned, a layer pruned empty.
+        a neuron both split and pruned, a layer pruned empty, and a bias for a Shallow network.
 
-    Source: S2D eqs 2 and 6, Algorithm 1 step 4.
+    Source: S2D eqs 2 and 6, Algorithm 1 step 4; TINY section 3.2.
     """
     if not isinstance(plan, Plan):
         raise TypeError(f"plan must be a growth.Plan; got {type(plan).__name__}.")
@@ -269,7 +322,8 @@ def _apply(
     matrices: list[np.ndarray], edits: Sequence[Edit], size: float, *, biases: bool
 ) -> list[np.ndarray]:
     """Grow a chain of matrices of which all but the last hold hidden neurons."""
-    _check_edits(matrices, edits)
+    _check_edits(matrices, edits, biases)
+    matrices = _moved(matrices, edits, size)
     layers = [_members(k, matrices, edits, size) for k in range(len(matrices) - 1)]
     outputs, inputs = matrices[-1].shape
     layers.append([_Member(row, np.zeros(inputs)) for row in range(outputs)])
@@ -278,9 +332,29 @@ def _apply(
         rows = np.array([m.shift + (0.0 if m.source is None else W[m.source]) for m in members])
         if k > 0:
             columns = [_column(read, members, rows) for read in layers[k - 1]]
-            rows = np.column_stack(columns + ([rows[:, -1]] if biases else []))
+            added = [e for e in edits if isinstance(e, Add) and e.layer == k - 1]
+            rows = np.column_stack(columns + ([_biases(rows, members, added)] if biases else []))
         grown.append(rows)
     return grown
+
+
+def _moved(matrices: list[np.ndarray], edits: Sequence[Edit], size: float) -> list[np.ndarray]:
+    moved = list(matrices)
+    for edit in edits:
+        if isinstance(edit, Move):
+            moved[edit.layer] = moved[edit.layer] + size * edit.direction
+    return moved
+
+
+def _biases(rows: np.ndarray, members: list[_Member], added: Sequence[Add]) -> np.ndarray:
+    """The grown layer's biases; its new neurons do not read the new ones below."""
+    column = rows[:, -1]
+    for edit in added:
+        if edit.bias is not None:
+            bias = edit.bias
+            column = column + np.array([0.0 if m.source is None else bias[m.source]
+                                        for m in members])  # fmt: skip
+    return column
 
 
 def _members(
@@ -322,9 +396,17 @@ def _column(read: _Member, members: list[_Member], rows: np.ndarray) -> np.ndarr
     return np.array([0.0 if m.source is None else fan_out[m.source] for m in members])
 
 
-def _check_edits(matrices: list[np.ndarray], edits: Sequence[Edit]) -> None:
+def _check_edits(matrices: list[np.ndarray], edits: Sequence[Edit], biases: bool) -> None:
     touched: set[tuple[int, int]] = set()
     for edit in edits:
+        if isinstance(edit, Move):
+            if edit.layer >= len(matrices):
+                raise ValueError(
+                    f"layer must be below {len(matrices)}, the number of the network's matrices; "
+                    f"got {edit.layer}."
+                )
+            _check_shape("direction", edit.direction, matrices[edit.layer].shape)
+            continue
         if edit.layer >= len(matrices) - 1:
             raise ValueError(
                 f"layer must be below {len(matrices) - 1}, the number of hidden layers of the "
@@ -334,6 +416,10 @@ def _check_edits(matrices: list[np.ndarray], edits: Sequence[Edit]) -> None:
         if isinstance(edit, Add):
             _check_shape("fan_in", edit.fan_in, ("k", W.shape[1]))
             _check_shape("fan_out", edit.fan_out, (len(matrices[edit.layer + 1]), "k"))
+            if edit.bias is not None and not biases:
+                raise ValueError(
+                    "bias must be None for a Shallow network, whose output has none to add to."
+                )
             continue
         if isinstance(edit, Split):
             _check_shape("directions", edit.directions, ("k", W.shape[1]))

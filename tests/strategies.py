@@ -124,8 +124,12 @@ def splits_of(draw, layer, neuron, d, most=4):
 
 @st.composite
 def plans_of(draw, network, kinds=("split", "prune", "add"), size=0.3):
-    """A plan of any edits that fit the network, in several layers at once."""
-    if isinstance(network, networks.MLP):
+    """A plan of any edits that fit the network, in several layers at once.
+
+    Kinds: split, prune, add, bias (an MLP's additions may come with one), move.
+    """
+    mlp = isinstance(network, networks.MLP)
+    if mlp:
         matrices = network.arrays
     else:
         matrices = [network.theta, network.weights.reshape(len(network.theta), -1).T]
@@ -141,5 +145,10 @@ def plans_of(draw, network, kinds=("split", "prune", "add"), size=0.3):
         if "add" in kinds and draw(st.booleans()):
             k, keep = draw(st.integers(1, 2)), draw(st.sampled_from([1.0, 0.7]))
             fan_in, fan_out = rng.normal(size=(k, W.shape[1])), rng.normal(size=(len(read), k))
-            edits.append(growth.Add(layer, fan_in, fan_out, keep))
+            with_bias = mlp and "bias" in kinds and draw(st.booleans())
+            bias = rng.normal(size=len(read)) if with_bias else None
+            edits.append(growth.Add(layer, fan_in, fan_out, keep, bias))
+    if "move" in kinds:
+        for layer in draw(st.lists(st.integers(0, len(matrices) - 1), max_size=3)):
+            edits.append(growth.Move(layer, rng.normal(size=matrices[layer].shape)))
     return growth.Plan(tuple(edits), size, 0.0, 2, 3)

@@ -2,7 +2,8 @@
 
 The oracle evaluates the old network layer by layer. Whoever reads a split neuron reads the sum of
 its displaced copies, each times its fraction; whoever reads a pruned neuron reads zero; what new
-neurons put out is added to the next layer's pre-activations. No grown matrix is ever formed.
+neurons put out, and their constants, are added to the next layer's pre-activations. Moves are made
+in the old matrices, before anything is read. No grown matrix is ever formed.
 """
 
 import copy
@@ -18,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refgrow import growth, losses, neurons
-from refgrow.growth import Add, Plan, Prune, Split
+from refgrow.growth import Add, Move, Plan, Prune, Split
 from refgrow.networks import MLP, Shallow
 from refgrow.numerics import taylor_slope
 
@@ -49,32 +50,41 @@ def layer_outputs(value, W, edits, size, inputs, extra):
     for e in edits:
         if isinstance(e, Add):
             new = [value(size * f, inputs, 0.0) for f in e.fan_in]
-            added = added + np.transpose(new) @ e.fan_out.T
+            added = added + np.transpose(new) @ e.fan_out.T + (0.0 if e.bias is None else e.bias)
     return np.transpose(columns), added
+
+
+def moved(W, edits, layer, size):
+    """A matrix of the old network after its moves."""
+    return W + size * sum((e.direction for e in edits if isinstance(e, Move) and e.layer == layer),
+                          start=np.zeros_like(W))  # fmt: skip
 
 
 def oracle(network, plan, size, X):
     """The output (n, p) of the grown network."""
     if isinstance(network, Shallow):
+        theta = moved(network.theta, plan.edits, 0, size)
+        readout = moved(network.weights.reshape(len(theta), -1).T, plan.edits, 1, size)
+        edits = [e for e in plan.edits if not isinstance(e, Move)]
 
         def value(theta, inputs, extra):
             return np.array([oracles.neuron(network.neuron.name, theta, x) for x in inputs])
 
-        nothing = np.zeros((len(X), len(network.theta)))
-        H, added = layer_outputs(value, network.theta, plan.edits, size, X, nothing)
-        return H @ network.weights.reshape(len(network.theta), -1) + added
+        nothing = np.zeros((len(X), len(theta)))
+        H, added = layer_outputs(value, theta, edits, size, X, nothing)
+        return H @ readout.T + added
 
     def value(theta, inputs, extra):
         return oracles.ACTIVATIONS[network.activation.name](inputs @ theta + extra)
 
     H, added = X, np.zeros((len(X), len(network.weights[0])))
-    for layer, W in enumerate(network.weights[:-1]):
+    matrices = [moved(W, plan.edits, layer, size) for layer, W in enumerate(network.weights)]
+    for layer, W in enumerate(matrices[:-1]):
         here = [e for e in plan.edits if e.layer == layer]
         ones = np.column_stack([H, np.ones(len(H))])
         H, new = layer_outputs(value, W, here, size, ones, added)
-        added = new + np.zeros((len(X), len(network.weights[layer + 1])))
-    last = network.weights[-1]
-    return np.column_stack([H, np.ones(len(H))]) @ last.T + added
+        added = new + np.zeros((len(X), len(matrices[layer + 1])))
+    return np.column_stack([H, np.ones(len(H))]) @ matrices[-1].T + added
 
 
 def check(network, plan, size, X, grown):
@@ -90,8 +100,11 @@ NETWORKS = st.one_of(
 )
 
 
+EVERY_KIND = ("split", "prune", "add", "bias", "move")
+
+
 @st.composite
-def edited(draw, kinds=("split", "prune", "add"), network=NETWORKS):
+def edited(draw, kinds=EVERY_KIND, network=NETWORKS):
     """(network, plan, X): edits in all layers at once."""
     net = draw(network)
     X = strategies.inputs_of(net, draw(st.integers(1, 4)), draw(strategies.generators))
@@ -121,7 +134,7 @@ def test_widths_are_counted(case):
             expected[e.layer] += np.count_nonzero(e.fractions) - 1
         elif isinstance(e, Add):
             expected[e.layer] += len(e.fan_in)
-        else:
+        elif isinstance(e, Prune):
             expected[e.layer] -= len(e.neurons)
     assert growth.apply(net, plan).widths == tuple(expected)
 
@@ -146,13 +159,31 @@ def wrong_fan_outs(plan):
     ))  # fmt: skip
 
 
+def wrong_moves(plan):
+    return replace(plan, edits=tuple(
+        replace(e, direction=e.direction + WRONG) if isinstance(e, Move) else e for e in plan.edits
+    ))  # fmt: skip
+
+
+def wrong_biases(plan):
+    return replace(plan, edits=tuple(
+        replace(e, bias=e.bias + WRONG) if isinstance(e, Add) and e.bias is not None else e
+        for e in plan.edits
+    ))  # fmt: skip
+
+
+def without_moves(plan):
+    return replace(plan, edits=tuple(e for e in plan.edits if not isinstance(e, Move)))
+
+
 def small_mlp(*widths, activation="tanh", seed=0):
     rng = np.random.default_rng(seed)
     return MLP([rng.normal(size=(b, a + 1)) for a, b in pairwise(widths)], activation)
 
 
 def adjacent():
-    """Splits with displacements in two neighbouring layers and in a distant one, Add and Prune."""
+    """Splits with displacements in two neighbouring layers and in a distant one, Add and Prune,
+    and moves of layers that are all edited otherwise, and of the last."""
     rng = np.random.default_rng(1)
     net = small_mlp(2, 3, 3, 3, 2, seed=1)
     edits = (
@@ -163,6 +194,12 @@ def adjacent():
         Add(1, rng.normal(size=(1, 4)), rng.normal(size=(3, 1))),
         Prune(1, (2,)),
         Split(2, 2, [0.25, 0.75], rng.normal(size=(2, 4))),
+        Add(1, rng.normal(size=(1, 4)), rng.normal(size=(3, 1)), bias=rng.normal(size=3)),
+        Add(0, rng.normal(size=(1, 3)), rng.normal(size=(3, 1)), bias=rng.normal(size=3)),
+        Move(1, rng.normal(size=(3, 4))),
+        Move(0, rng.normal(size=(3, 3))),
+        Move(3, rng.normal(size=(2, 4))),
+        Move(1, rng.normal(size=(3, 4))),
     )
     return net, Plan(edits, 0.4, 0.0, 2, 3), rng.normal(size=(5, 2))
 
@@ -170,11 +207,21 @@ def adjacent():
 def test_splits_additions_and_prunings_in_neighbouring_and_distant_layers():
     net, plan, X = adjacent()
     check(net, plan, plan.size, X, growth.apply(net, plan))
-    assert growth.apply(net, plan).widths == (3 + 2 + 1 + 2, 3 + 1 + 1 - 1, 3 + 1)
+    assert growth.apply(net, plan).widths == (3 + 2 + 1 + 3, 3 + 1 + 2 - 1, 3 + 1)
 
 
-@pytest.mark.parametrize("mistake", [wrong_displacements, wrong_fractions, wrong_fan_outs])
-def test_mistakes_in_displacements_fractions_and_fan_outs_are_seen(mistake):
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        wrong_displacements,
+        wrong_fractions,
+        wrong_fan_outs,
+        wrong_moves,
+        wrong_biases,
+        without_moves,
+    ],
+)
+def test_mistakes_in_an_edit_are_seen(mistake):
     net, plan, X = adjacent()
     with pytest.raises(AssertionError):
         check(net, plan, plan.size, X, growth.apply(net, mistake(plan)))
@@ -206,6 +253,88 @@ def test_a_displacement_follows_the_split_of_its_input():
     check(net, plan, 0.5, X, growth.apply(net, plan))
     with pytest.raises(AssertionError):
         check(net, plan, 0.5, X, one_after_the_other(net, plan))
+
+
+def moves_of(plan):
+    return replace(plan, edits=tuple(e for e in plan.edits if isinstance(e, Move)))
+
+
+@settings(max_examples=100)
+@given(edited(), st.sampled_from([0.3, -0.7]))
+def test_a_plan_with_moves_is_the_moves_and_then_the_rest(case, size):
+    net, plan, _ = case
+    at_once = growth.apply(net, plan, size)
+    after = growth.apply(growth.apply(net, moves_of(plan), size), without_moves(plan), size)
+    for a, b in zip(at_once.arrays, after.arrays, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_rest_and_then_the_moves_is_something_else():
+    # What the addition keeps of an old weight, it keeps of the moved one.
+    net, X = small_mlp(1, 1, 1), np.linspace(-1, 1, 5)[:, None]
+    split, move = Split(0, 0, [1.0], [[1.0, 0.0]]), Move(1, [[2.0, 0.0]])
+    add = Add(0, [[1.0, 1.0]], [[1.0]], keep=0.5)
+    plan = Plan((split, move, add), 0.5, 0.0, 1, 2)
+    check(net, plan, 0.5, X, growth.apply(net, plan))
+    rest = growth.apply(net, without_moves(plan))
+    late = growth.apply(rest, Plan((Move(1, [[2.0, 0.0, 0.0]]),), 0.5, 0.0, 1, 2))
+    with pytest.raises(AssertionError):
+        check(net, plan, 0.5, X, late)
+
+
+def test_a_move_by_hand():
+    net = MLP([[[1.0, 2.0]], [[3.0, 4.0]]])
+    edits = (
+        Move(0, [[1.0, 10.0]]),
+        Move(1, [[100.0, 1000.0]]),
+        Split(0, 0, [0.25, 0.75], [[1.0, 0.0], [0.0, 0.0]]),
+    )
+    grown = growth.apply(net, Plan(edits, 2.0, 0.0, 1, 2))
+    # Both copies move along with the neuron; both share the moved weight; the bias moves once.
+    assert grown.weights[0].tolist() == [[5.0, 22.0], [3.0, 22.0]]
+    assert grown.weights[1].tolist() == [[0.25 * 203.0, 0.75 * 203.0, 2004.0]]
+
+
+@pytest.mark.parametrize("weights", [(), (1,), (3,)])
+def test_the_outgoing_weights_of_a_shallow_network_move_as_a_matrix(weights):
+    w = np.arange(1.0, 1.0 + 2 * np.prod(weights, dtype=int)).reshape(2, *weights)
+    net = Shallow([[1.0], [2.0]], w, neurons.ridge("tanh"))
+    V = np.arange(2.0 * np.prod(weights, dtype=int)).reshape(-1, 2)
+    plan = Plan((Move(0, [[1.0], [-1.0]]), Move(1, V)), 0.5, 0.0, 1, 2)
+    grown = growth.apply(net, plan)
+    assert grown.theta.tolist() == [[1.5], [1.5]] and grown.weights.shape == w.shape
+    np.testing.assert_array_equal(grown.weights, w + 0.5 * V.T.reshape(w.shape))
+
+
+def test_a_linear_model_can_be_moved():
+    grown = growth.apply(small_mlp(2, 1), Plan((Move(0, np.ones((1, 3))),), 2.0, 0.0, 1, 2))
+    np.testing.assert_array_equal(grown.weights[0], small_mlp(2, 1).weights[0] + 2)
+
+
+def test_a_bias_keeps_new_neurons_of_size_zero_from_changing_the_function():
+    # softplus(0) = log 2: without the bias the network would change at size zero already.
+    net, X = small_mlp(2, 3, 3, 2, activation="softplus", seed=3), np.ones((4, 2))
+    fan_in, fan_out = np.ones((2, 3)), np.array([[1.0, 2.0], [0.5, 0.0], [-1.0, 1.0]])
+    bias = -np.log(2.0) * fan_out.sum(axis=1)
+    for add, same in ((Add(0, fan_in, fan_out, bias=bias), True), (Add(0, fan_in, fan_out), False)):
+        grown = growth.apply(net, Plan((add,), 1.0, 0.0, 1, 2), 0.0)
+        assert (np.abs(grown(X) - net(X)).max() < ROUNDING) == same
+    # The bias is not multiplied by the size, the fan-in is.
+    add = Add(0, fan_in, fan_out, bias=bias)
+    for size in (0.0, 3.0):
+        grown = growth.apply(net, Plan((add,), size, 0.0, 1, 2))
+        np.testing.assert_array_equal(grown.weights[1][:, -1], net.weights[1][:, -1] + bias)
+        np.testing.assert_array_equal(grown.weights[0][3:], size * fan_in)
+
+
+def test_new_neurons_of_the_next_layer_do_not_get_the_bias():
+    net, X = small_mlp(1, 2, 2, 1), np.linspace(-1, 1, 4)[:, None]
+    below = Add(0, [[0.3, 0.1]], [[1.0], [2.0]], bias=[5.0, 6.0])
+    above = Add(1, [[0.1, 0.2, 0.7]], [[1.0]])
+    plan = Plan((below, above, Split(1, 1, [0.5, 0.5], np.zeros((2, 3)))), 1.0, 0.0, 1, 2)
+    check(net, plan, 1.0, X, growth.apply(net, plan))
+    grown, old = growth.apply(net, plan).weights[1][:, -1], net.weights[1][:, -1]
+    np.testing.assert_array_equal(grown, [old[0] + 5, old[1] + 6, old[1] + 6, 0.7])
 
 
 @pytest.mark.parametrize("weights", [(), (1,), (3,)])
@@ -332,15 +461,20 @@ def cases_of_order():
     zero_mean = (Split(0, 1, [0.2, 0.8], [4 * v, -v]),)
     signed = (Split(0, 1, [2.0, -1.0], [v, 2 * v]), Split(1, 2, [1.0], [0 * w]))
     add = (Add(0, rng.normal(size=(1, 3)), rng.normal(size=(3, 1))),)
+    move = (Move(0, rng.normal(size=(3, 3))), Move(2, rng.normal(size=(2, 4))))
     return net, X, rng.normal(size=(6, 2)), {
         "symmetric": (symmetric, 2, 4),
         "zero mean": (zero_mean, 2, 3),
         "signed": (signed, 2, 3),
         "added": (add, 1, 2),
+        "moved": (move, 1, 2),
+        "moved and added": (move + add, 1, 2),
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["symmetric", "zero mean", "signed", "added"])
+@pytest.mark.parametrize(
+    "name", ["symmetric", "zero mean", "signed", "added", "moved", "moved and added"]
+)
 def test_plans_hold_at_the_order_they_promise(name):
     net, X, Y, cases = cases_of_order()
     edits, order, remainder = cases[name]
@@ -381,7 +515,9 @@ def test_every_kind_of_array_makes_the_same_edit_and_is_left_alone():
         np.ndarray.tolist,
     ):
         given = [form(a) for a in (fractions, directions, directions[:1], fan_out)]
-        edits = Split(0, 0, *given[:2]), Add(0, *given[2:]), Prune(1, np.array([2]))
+        bias, move = form(fan_out[:, 0]), form(np.arange(9.0).reshape(3, 3))
+        edits = (Split(0, 0, *given[:2]), Add(0, *given[2:], bias=bias), Prune(1, np.array([2])),
+                 Move(0, move))  # fmt: skip
         output = growth.apply(net, Plan(edits, 0.5, 0.0, 2, 3))(X)
         expected = output if expected is None else expected
         np.testing.assert_array_equal(output, expected)
@@ -392,11 +528,13 @@ def test_every_kind_of_array_makes_the_same_edit_and_is_left_alone():
 def test_records_keep_read_only_copies():
     fractions, directions = np.array([0.5, 0.5]), np.ones((2, 3))
     split = Split(np.int64(0), 0, fractions, directions)
-    add = Add(0, directions, np.ones((1, 2)))
+    add = Add(0, directions, np.ones((1, 2)), bias=fractions[:1])
+    move = Move(np.int64(1), directions)
     fractions[:] = directions[:] = 7.0
     assert split.fractions.tolist() == [0.5, 0.5] and (split.directions == 1).all()
-    assert (add.fan_in == 1).all()
-    for one in (split, add, copy.deepcopy(split), copy.deepcopy(add)):
+    assert (add.fan_in == 1).all() and add.bias.tolist() == [0.5] and (move.direction == 1).all()
+    assert Add(0, directions, np.ones((1, 2))).bias is None
+    for one in (split, add, move, *(copy.deepcopy(e) for e in (split, add, move))):
         for array in (a for a in vars(one).values() if isinstance(a, np.ndarray)):
             with pytest.raises(ValueError, match="read-only"):
                 array[0] = 0
@@ -429,14 +567,25 @@ def test_records_keep_read_only_copies():
          "One column a new neuron."),
         (lambda: Add(0, np.ones((1, 3)), np.ones((1, 1)), keep=np.inf),
          "ValueError: keep must be a finite number; got inf."),
+        (lambda: Add(0, np.ones((1, 3)), np.ones((2, 1)), bias=np.ones(3)),
+         "ValueError: bias must have shape (2,); got shape (3,), where axis 0 should be 2. "
+         "One entry for each row of fan_out."),
+        (lambda: Add(0, np.ones((1, 3)), np.ones((1, 1)), bias=[np.nan]),
+         "ValueError: bias must be finite; got nan at index 0."),
+        (lambda: Move(0, np.ones(3)),
+         "ValueError: direction must be 2-D with shape (out, in); got shape (3,). "
+         "Use direction[None] for one row."),
+        (lambda: Move(0, [[np.inf]]),
+         "ValueError: direction must be finite; got inf at index (0, 0)."),
+        (lambda: Move(1.0, [[1.0]]), "TypeError: layer must be an integer >= 0; got 1.0."),
         (lambda: Prune(0, 3), "TypeError: neurons must be a tuple of integers; got 3."),
         (lambda: Prune(0, "01"), "TypeError: neurons must be a tuple of integers; got '01'."),
         (lambda: Prune(0, (1.5,)), "TypeError: neurons[0] must be an integer >= 0; got 1.5."),
         (lambda: Prune(0, (0, -1)), "ValueError: neurons[1] must be an integer >= 0; got -1."),
         (lambda: Plan(Prune(0, (0,)), 1.0, 0.0, 2, 3),
-         "TypeError: edits must be a tuple of Split, Add and Prune; got Prune."),
+         "TypeError: edits must be a tuple of Split, Add, Prune and Move; got Prune."),
         (lambda: Plan(("split",), 1.0, 0.0, 2, 3),
-         "TypeError: edits must be Split, Add or Prune; got str."),
+         "TypeError: edits must be Split, Add, Prune or Move; got str."),
         (lambda: Plan((), "1", 0.0, 2, 3), "TypeError: size must be a number; got '1'."),
         (lambda: Plan((), 1.0, np.nan, 2, 3),
          "ValueError: coefficient must be a finite number; got nan."),
@@ -481,6 +630,16 @@ SHALLOW = Shallow(np.ones((3, 2)), np.ones(3), neurons.ridge("tanh"))
          "fan_out must have shape (4, k) to fit the network; got (1, 2)."),
         (SHALLOW, (Add(0, np.ones((1, 2)), np.ones((2, 1))),),
          "fan_out must have shape (1, k) to fit the network; got (2, 1)."),
+        (SHALLOW, (Add(0, np.ones((1, 2)), np.ones((1, 1)), bias=[0.0]),),
+         "bias must be None for a Shallow network, whose output has none to add to."),
+        (NET, (Move(3, np.ones((1, 5))),),
+         "layer must be below 3, the number of the network's matrices; got 3."),
+        (SHALLOW, (Move(2, np.ones((1, 3))),),
+         "layer must be below 2, the number of the network's matrices; got 2."),
+        (NET, (Move(2, np.ones((1, 4))),),
+         "direction must have shape (1, 5) to fit the network; got (1, 4)."),
+        (SHALLOW, (Move(1, np.ones((3, 1))),),
+         "direction must have shape (1, 3) to fit the network; got (3, 1)."),
         (NET, (Split(0, 0, [1.0], np.ones((1, 3))), Split(0, 0, [1.0], np.ones((1, 3)))),
          "neuron 0 of layer 0 is named twice; a plan may split or prune it once."),
         (NET, (Split(0, 0, [1.0], np.ones((1, 3))), Prune(0, (0,))),
