@@ -109,6 +109,20 @@ def test_a_kink_has_the_derivative_from_the_left_and_no_second(name):
     )
 
 
+def check_nan_stays(value):
+    assert np.isnan(value(np.array([np.nan]))).all()
+
+
+def test_relu_hides_no_overflow_and_takes_complex_numbers():
+    relu = activations.relu.value
+    check_nan_stays(relu)
+    fails(check_nan_stays, lambda z: np.where(z > 0, z, 0.0))
+    # To the left, at and to the right of the kink; `maximum` keeps the imaginary part of the second
+    z = np.array([-1 + 1e-20j, 1e-20j, 1 + 1e-20j])
+    np.testing.assert_array_equal(relu(z), [0, 0, 1 + 1e-20j])
+    assert np.maximum(z, 0.0)[1] != 0
+
+
 SELU_LEFT = -1.0507009873554805 * 1.6732632423543772
 # Value and derivatives at -800 and at 800.
 LIMITS = {
