@@ -18,6 +18,7 @@ from refgrow._jit import jit
 STATIONARY, STEPS_TAKEN, DIVERGED, DENSE = 0, 1, 2, 3
 
 FREE = -1  # the label of an entry that no group lists
+LABEL = np.int32  # half the memory that a step reads of a label
 
 Arrays = np.ndarray | list[np.ndarray]
 
@@ -47,8 +48,8 @@ def partition(groups: Any, n: int, *, gaps: bool) -> Partition:
 
     Parameters
     ----------
-    groups : None or list of index arrays
-        None for the lasso.
+    groups : None, list of index arrays, or 2-D array
+        None for the lasso. Of a 2-D array each row is a group.
     n : int
         Entries in all.
     gaps : bool
@@ -66,7 +67,7 @@ def partition(groups: Any, n: int, *, gaps: bool) -> Partition:
     Source: SplitLBI section 2 (LBI-Eq-5-group).
     """
     if groups is None:
-        return Partition(np.empty(0, dtype=np.int64), n, True)
+        return Partition(np.empty(0, dtype=LABEL), n, True)
     if isinstance(groups, (str, dict)) or not isinstance(groups, (Sequence, np.ndarray)):
         raise TypeError(
             "groups must be None or a list of arrays of indices into the flattened weights; "
@@ -74,8 +75,7 @@ def partition(groups: Any, n: int, *, gaps: bool) -> Partition:
         )
     if not len(groups):
         raise ValueError("groups must hold at least one group; got none. Use None for the lasso.")
-    sizes = np.array([_group_size(group, k) for k, group in enumerate(groups)])
-    index = np.concatenate([np.asarray(group) for group in groups])
+    index, sizes = _listed(groups)
     number = np.repeat(np.arange(len(groups)), sizes)
     outside = np.flatnonzero((index < 0) | (index >= n))
     if len(outside):
@@ -83,7 +83,7 @@ def partition(groups: Any, n: int, *, gaps: bool) -> Partition:
             f"groups must hold indices from 0 to {n - 1}; got {index[outside[0]]} in group "
             f"{number[outside[0]]}."
         )
-    labels = np.full(n, FREE, dtype=np.int64)
+    labels = np.full(n, FREE, dtype=LABEL)
     labels[index] = number
     twice = np.flatnonzero(np.bincount(index, minlength=n) > 1)
     if len(twice):
@@ -99,6 +99,15 @@ def partition(groups: Any, n: int, *, gaps: bool) -> Partition:
             + (f" and {len(missing) - 1} more." if len(missing) > 1 else ".")
         )
     return Partition(labels, len(groups), len(index) == len(groups))
+
+
+def _listed(groups: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The indices of all groups, one group after the other, and how many each holds."""
+    if isinstance(groups, np.ndarray) and groups.ndim == 2:
+        # A network has as many single weights as entries: they are not looked at one by one.
+        return groups.ravel(), np.full(len(groups), _group_size(groups[0], 0))
+    sizes = np.array([_group_size(group, k) for k, group in enumerate(groups)])
+    return np.concatenate([np.asarray(group) for group in groups]), sizes
 
 
 def _group_size(group: Any, k: int) -> int:
@@ -196,19 +205,21 @@ def shrunk(V: np.ndarray, groups: Partition, lam: float) -> np.ndarray:
 
     Parameters
     ----------
-    V : (n,)
+    V : (n,), or (k, n) where every group is a single entry
     groups : Partition
     lam : float
 
     Returns
     -------
-    (n,)
+    array like V
 
     Source: SplitLBI eq 5 (LBI-Eq-5).
     """
-    if not len(groups.labels):
-        return V - np.clip(V, -lam, lam)
-    return np.where(groups.labels == FREE, 0.0, kept(V, groups, lam)[groups.labels]) * V
+    labels = groups.labels
+    if not groups.single:
+        return np.where(labels == FREE, 0.0, kept(V, groups, lam)[labels]) * V
+    sparse = V - np.clip(V, -lam, lam)  # as a step has it
+    return np.where(labels == FREE, 0.0, sparse) if len(labels) else sparse
 
 
 def used(V: np.ndarray, groups: Partition, lam: float) -> np.ndarray:
@@ -227,9 +238,10 @@ def used(V: np.ndarray, groups: Partition, lam: float) -> np.ndarray:
     Source: SplitLBI section 4 (LBI-Fig-4).
     """
     labels = groups.labels
-    if not len(labels):
-        return np.abs(V) > lam
-    return (labels == FREE) | ((kept(V, groups, lam) > 0)[labels] & (V != 0))
+    if not groups.single:
+        return (labels == FREE) | ((kept(V, groups, lam) > 0)[labels] & (V != 0))
+    large = np.abs(V) > lam
+    return (labels == FREE) | large if len(labels) else large
 
 
 def advance(

@@ -77,7 +77,7 @@ def prox(V: Any, groups: Any, lam: float) -> Arrays:
     V : array, any shape, or a list of arrays
     groups : None or list of index arrays
         None: every entry by itself, the lasso. Otherwise groups of indices into V flattened (a list
-        flattened array after array), which cover it exactly once.
+        flattened array after array), which cover it exactly once. A 2-D array is a group a row.
     lam : float
         >= 0.
 
@@ -115,7 +115,7 @@ class State:
         v of eq 12.
     step, nu, kappa, lam, momentum, decay : float
         alpha, nu, kappa, lambda, tau and beta.
-    groups : None or tuple of arrays
+    groups : None, tuple of arrays, or 2-D array
     shapes : tuple
         The shape of W, or a list of those of its arrays.
     count : int
@@ -134,7 +134,7 @@ class State:
     lam: float
     momentum: float
     decay: float
-    groups: tuple[np.ndarray, ...] | None
+    groups: tuple[np.ndarray, ...] | np.ndarray | None
     shapes: Any
     count: int
     _partition: Partition
@@ -211,7 +211,7 @@ def init(
         parameters=flat.copy(),
         dual=dual.copy(),
         velocity=np.zeros_like(flat),
-        groups=None if groups is None else tuple(np.array(g, dtype=np.int64) for g in groups),
+        groups=_own(groups),
         shapes=shapes,
         count=0,
         _partition=labels,
@@ -467,7 +467,7 @@ def run(
     recorded = Path(
         steps=state.count + found.counts,
         W=found.W,
-        Gamma=np.array([_gamma(state, W, V) for W, V in zip(found.W, found.V, strict=True)]),
+        Gamma=_gammas(state, found.W, found.V),
         V=found.V,
         density=found.density,
         first_entry=np.where(found.first_entry < 0, -1, state.count + found.first_entry),
@@ -593,7 +593,7 @@ def snapshot(state: State) -> State:
     )
 
 
-def groups_of(network: "Shallow | MLP", by: str = "weight") -> list[np.ndarray]:
+def groups_of(network: "Shallow | MLP", by: str = "weight") -> list[np.ndarray] | np.ndarray:
     """Which parameters live and die together: the usual partitions, without biases.
 
     Parameters
@@ -607,7 +607,7 @@ def groups_of(network: "Shallow | MLP", by: str = "weight") -> list[np.ndarray]:
 
     Returns
     -------
-    list of index arrays
+    list of index arrays, or one array (groups, 1) by weight
         Into the flattened parameters, for `init` and `optimizer`.
 
     Raises
@@ -626,14 +626,16 @@ def groups_of(network: "Shallow | MLP", by: str = "weight") -> list[np.ndarray]:
         raise TypeError(
             f"network must be a networks.MLP or networks.Shallow; got {type(network).__name__}."
         )
-    groups: list[np.ndarray] = []
+    parts = []
     offset = 0
     for rows, columns in shapes:
         index = offset + np.arange(rows * columns).reshape(rows, columns)[:, : columns - bias]
         offset += rows * columns
         shape = {"weight": (-1, 1), "layer": (1, -1)}.get(by, index.shape)
-        groups += list(np.ascontiguousarray(index.T if by == "input" else index.reshape(shape)))
-    return groups
+        parts.append(np.ascontiguousarray(index.T if by == "input" else index.reshape(shape)))
+    if by == "weight":
+        return np.concatenate(parts)
+    return [group for part in parts for group in part]
 
 
 def density(state: State) -> float:
@@ -820,6 +822,15 @@ def _constants(
     }
 
 
+def _own(groups: Any) -> tuple[np.ndarray, ...] | np.ndarray | None:
+    """The groups in memory of their own: an array of groups in the rows stays one."""
+    if groups is None:
+        return None
+    if isinstance(groups, np.ndarray) and groups.ndim == 2:
+        return np.array(groups, dtype=np.int64)
+    return tuple(np.array(group, dtype=np.int64) for group in groups)
+
+
 def _numbers(state: State) -> tuple[float, ...]:
     return (state.step, state.nu, state.kappa, state.lam, state.momentum, state.decay)
 
@@ -828,6 +839,13 @@ def _gamma(state: State, W: np.ndarray, V: np.ndarray) -> np.ndarray:
     labels = state._partition.labels
     sparse = state.kappa * sparse_steps.shrunk(V, state._partition, state.lam)
     return np.where(labels == FREE, W, sparse) if len(labels) else sparse
+
+
+def _gammas(state: State, W: np.ndarray, V: np.ndarray) -> np.ndarray:
+    """Gamma of many iterates, a row each."""
+    if state._partition.single:
+        return _gamma(state, W, V)
+    return np.array([_gamma(state, *rows) for rows in zip(W, V, strict=True)])
 
 
 def _used(state: State) -> np.ndarray:

@@ -125,6 +125,52 @@ def test_lists_of_arrays_are_one_vector(shapes, rng):
         assert splitlbi.mask(plain)[free].all()
 
 
+@settings(max_examples=40)
+@given(generators, st.integers(1, 5), st.integers(1, 3), st.integers(0, 2))
+def test_groups_of_one_size_are_rows_of_an_array(rng, number, size, free):
+    n = number * size + free
+    rows = rng.permutation(n)[: number * size].reshape(number, size)
+    V, W0 = 2 * rng.normal(size=n), rng.normal(size=n)
+    one, two = (
+        splitlbi.init(W0, step=0.3, lam=0.5, groups=groups, V0=V) for groups in (rows, list(rows))
+    )
+    rows[:] = 0  # the state has its own
+    for _ in range(5):
+        g = rng.normal(size=n)
+        one, two = splitlbi.step(one, g), splitlbi.step(two, g)
+        for what in ("W", "V", "Gamma"):
+            np.testing.assert_array_equal(getattr(one, what), getattr(two, what))
+        np.testing.assert_array_equal(splitlbi.mask(one), splitlbi.mask(two))
+    np.testing.assert_array_equal(np.stack(two.groups), one.groups)
+    again = splitlbi.init(W0, step=0.3, lam=0.5, groups=one.groups, V0=V)
+    assert splitlbi.density(again) == splitlbi.density(splitlbi.init(
+        W0, step=0.3, lam=0.5, groups=two.groups, V0=V))  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(generators, st.integers(2, 6))
+def test_groups_of_one_entry_are_the_lasso_to_the_last_bit(rng, n):
+    W0, V0 = rng.normal(size=n), 2 * rng.normal(size=n)
+    free = n  # one entry more, that no group lists
+    lasso = splitlbi.init(W0, step=0.3, lam=0.5, V0=V0, momentum=0.5, decay=0.01)
+    single, pair = (
+        splitlbi.init(np.append(W0, 1.0), step=0.3, lam=0.5, V0=np.append(V0, 0.0), groups=groups,
+                      momentum=0.5, decay=0.01)
+        for groups in (np.arange(n)[:, None], [np.arange(n)])
+    )  # fmt: skip
+    for _ in range(10):
+        g = rng.normal(size=n)
+        lasso = splitlbi.step(lasso, g)
+        single, pair = (splitlbi.step(state, np.append(g, 1.0)) for state in (single, pair))
+        for what in ("W", "V", "Gamma"):
+            np.testing.assert_array_equal(getattr(single, what)[:n], getattr(lasso, what))
+        np.testing.assert_array_equal(splitlbi.mask(single)[:n], splitlbi.mask(lasso))
+        # What a step takes for Gamma is what the state shows.
+        assert splitlbi.density(single) == np.mean(lasso.Gamma != 0)
+        assert splitlbi.mask(single)[free] and single.Gamma[free] == single.W[free]
+    assert not np.array_equal(pair.Gamma[:n], lasso.Gamma) or not lasso.Gamma.any()
+
+
 def test_states_are_records():
     W0 = np.array([1.0, 2.0])
     state = splitlbi.init(W0, step=0.1, groups=[[1, 0]])
@@ -161,6 +207,10 @@ def test_states_are_records():
         (lambda: splitlbi.prox([1.0, 2.0], [[0, -1]], 1.0), ValueError, "got -1"),
         (lambda: splitlbi.prox([1.0, 2.0], [[0, 1], []], 1.0), TypeError, r"groups\[1\] .* dtype"),
         (lambda: splitlbi.prox([1.0], [], 1.0), ValueError, "at least one group"),
+        (lambda: splitlbi.prox([1.0, 2.0], np.array([[0], [2]]), 1.0), ValueError, "2 in group 1"),
+        (lambda: splitlbi.prox([1.0, 2.0], np.array([[0], [0]]), 1.0), ValueError, "overlap"),
+        (lambda: splitlbi.prox([1.0], np.zeros((1, 0), int), 1.0), ValueError, "not be empty"),
+        (lambda: splitlbi.prox([1.0], np.zeros((1, 1)), 1.0), TypeError, "dtype float64"),
         (lambda: splitlbi.prox([1.0], "lasso", 1.0), TypeError, "None or a list"),
         (lambda: splitlbi.prox([1.0], [[0.0]], 1.0), TypeError, "integer indices; got dtype"),
         (lambda: splitlbi.prox([1.0], 3, 1.0), TypeError, "None or a list of arrays"),
