@@ -214,7 +214,7 @@ def with_decay(pair: optimizers.Optimizer, decay: float) -> optimizers.Optimizer
     return optimizers.Optimizer(pair.init, step)
 
 
-def groups(network: networks.MLP, by: str) -> list[np.ndarray]:
+def groups(network: networks.MLP, by: str) -> list[np.ndarray] | np.ndarray:
     """By weight: all of them. By neuron: what each hidden neuron reads; the last layer is free."""
     found = splitlbi.groups_of(network, by=by)
     return found[: sum(network.widths)] if by == "neuron" else found
@@ -232,9 +232,10 @@ def optimizer(network: networks.MLP, method: str, setting: Mapping[str, Any]) ->
             decay=1e-4 if "Wd" in method else 0.0,
             like=network.arrays,
         )
+    if method == "SGD l1":
+        return baselines.l1_sgd(1e-3, network=network)
     return {
         "SGD": optimizers.gd,
-        "SGD l1": baselines.l1_sgd(1e-3, network=network),
         "SGD Mom": optimizers.momentum,
         "SGD Mom-Wd": with_decay(optimizers.momentum, 1e-4),
         "Adam": optimizers.adam,
