@@ -1,14 +1,15 @@
 """What the papers compare with: other ways to get from m neurons to m + 1, and to sparse networks.
 
-Growing, for S2D and S3D. All but `scratch` are `decide` functions for `train.fit_and_grow` and
-return a plan. The random splits leave the function unchanged at size zero, as a split does. New
-initialisation and gradient boosting do not: they add a neuron that is already something.
+Growing, for S2D, S3D and TINY. All but `scratch` are `decide` functions for `train.fit_and_grow`
+and return a plan. The random splits leave the function unchanged at size zero, as a split does, and
+so do the neurons that `gradmax` and `random_neurons` add. New initialisation and gradient boosting
+do not: they add a neuron that is already something.
 
 Pruning, for SplitLBI. A mask is one boolean array for each of a network's arrays, true at what
 stays: `magnitude_mask` and `random_mask` make one, `masked` applies it, `masked_optimizer` trains
 what is left. `l1_sgd` finds zeros by itself.
 
-Source: S2D, Fig 1 d, appendices B.2 and B.5; SplitLBI section 4.
+Source: S2D, Fig 1 d, appendices B.2 and B.5; SplitLBI section 4; TINY sections 1, 3.2 and 5.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +19,19 @@ from typing import Any, cast
 
 import numpy as np
 
-from refgrow import growth, losses, networks, optimizers, s2d, splitlbi, train, validation
+from refgrow import (
+    activations,
+    growth,
+    kernels,
+    losses,
+    networks,
+    neurons,
+    optimizers,
+    s2d,
+    splitlbi,
+    train,
+    validation,
+)
 from refgrow.networks import MLP, Network, Shallow
 
 Sampler = Callable[[np.random.Generator, int], np.ndarray]
@@ -252,6 +265,187 @@ def scratch(network: Shallow, width: int, *, sample: Sampler, rng: Any = None) -
     width = validation.as_integer(width, "width", at_least=1)
     theta = _drawn(sample, validation.as_rng(rng), width, _shallow(network, "scratch"))
     return Shallow(theta, np.ones((width, *network.weights.shape[1:])), network.neuron)
+
+
+def gradmax(
+    network: "Shallow | MLP",
+    X: Any,
+    Y: Any,
+    loss: "str | losses.Loss",
+    *,
+    layer: int,
+    k: int = 1,
+    fan_in: str = "zero",
+    norm: float = 1.0,
+    size: float = 0.01,
+) -> growth.Plan:
+    """Add the neurons that change nothing yet and learn fastest: GradMax.
+
+    New neurons with fan-in zero leave the function as it was, whatever their fan-outs omega_k. The
+    gradient of the mean loss with respect to their fan-ins is then
+
+        sigma'(0) M omega_k,  M = B^T G / n  (q, p),
+
+    with B (n, q) what the layer reads and G (n, p) the gradient of the loss, per sample, with
+    respect to the pre-activations that the new neurons feed. Over fan-outs that are orthogonal to
+    each other and of the same norm, the right singular vectors of M make the norm of all these
+    gradients together largest: its square is (norm sigma'(0))^2 times the sum of the k largest
+    singular values squared. A bound on the norm alone would be met best by k copies of the first
+    neuron, which are one neuron.
+
+    GradMax does not see redundancy: M weighs the inputs by their size, where TINY's neurons have
+    the inverse square root of their second moment, and what the old weights could do as well is not
+    taken out of G. With fan-outs of zero instead, the best fan-ins have a closed form for linear
+    neurons only.
+
+    Parameters
+    ----------
+    network : Shallow or MLP
+        A Shallow network of ridge neurons.
+    X, Y, loss : as for `networks.check`
+    layer : int
+        The hidden layer that grows, counted from zero.
+    k : int
+        How many neurons, at most as many as the outputs p of the layer that reads them. Neurons
+        without any gradient are left out.
+    fan_in : {"zero", "gradient"}
+        "zero": the published method; training does the rest. "gradient": minus the gradient, so
+        that the plan is a step of gradient descent on the new weights, its size the learning rate.
+    norm : float
+        > 0, of every fan-out.
+    size : float
+        > 0; without meaning for fan-ins of zero.
+
+    Returns
+    -------
+    growth.Plan
+        Of order 1 and remainder 2. The coefficient is zero for fan-ins of zero, which change the
+        loss at no size. Without edits where there is no gradient at all.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For options out of range and data that do not fit; for an activation that is flat at zero,
+        as relu is from the left, with which neurons of fan-in zero never learn; for other neurons
+        than ridges; for a Shallow network whose activation is not zero at zero. An MLP's biases are
+        mended.
+
+    Source: TINY section 1 and section 3.2 ("set either input weights or output weights to 0"); the
+    method is Evci et al.'s (GradMax, 2022).
+    """
+    activation = _grown_activation(network, layer, "gradmax")
+    X, Y, loss = networks.check(network, X, Y, loss)
+    B, _, G = _around(network, X, Y, loss, layer)
+    k = validation.as_integer(k, "k", at_least=1, at_most=G.shape[1])
+    step = validation.one_of(fan_in, "fan_in", ("zero", "gradient"))
+    norm = validation.as_scalar(norm, "norm", above=0)
+    size = validation.as_scalar(size, "size", above=0)
+    slope = float(activation.derivative(np.zeros(1))[0])
+    if slope == 0:
+        raise ValueError(
+            f"gradmax needs an activation with a slope at zero, or neurons of fan-in zero never "
+            f"learn; got {activation.name}. Use tanh, gelu, selu or another that is not flat there."
+        )
+    M = B.T @ G / len(B)
+    _, strengths, right = np.linalg.svd(M, full_matrices=False)
+    # What rounding of the sum over the samples can leave of a singular value that is zero.
+    rounding = np.finfo(float).eps * max(M.shape) * np.linalg.norm(B) * np.linalg.norm(G) / len(B)
+    k = min(k, int(np.count_nonzero(strengths > rounding)))
+    if k == 0:
+        message = f"No new neuron of layer {layer} would have a gradient."
+        return growth.Plan((), size, 0.0, 1, 2, message)
+    omega = norm * kernels.signed(right[:k]).T
+    toward = -slope * (M @ omega).T
+    alpha = toward if step == "gradient" else np.zeros_like(toward)
+    message = (
+        f"{k} neurons are added to layer {layer}; the gradient of their weights has norm "
+        f"{np.linalg.norm(toward):.3g}."
+    )
+    coefficient = float(_first_order(activation, B, G, alpha, omega).sum())
+    add = _unchanged_at_zero(network, layer, alpha, omega, activation)
+    return growth.Plan((add,), size, coefficient, 1, 2, message)
+
+
+def random_neurons(
+    network: "Shallow | MLP",
+    X: Any,
+    Y: Any,
+    loss: "str | losses.Loss",
+    *,
+    layer: int,
+    k: int = 1,
+    sample: Sampler | None = None,
+    downhill: bool = False,
+    old_weights: str = "fixed",
+    size: float = 0.01,
+    rng: Any = None,
+) -> growth.Plan:
+    """Add neurons with random weights, of which a line search finds the amplitude.
+
+    Fan-outs are random unit vectors, and fan-ins are scaled to a pre-activation of mean square one,
+    so that the size is the root mean square of what each neuron feeds forward, to first order and
+    over sigma'(0), however the draws are scaled.
+
+    Parameters
+    ----------
+    network : Shallow or MLP
+        A Shallow network of ridge neurons.
+    X, Y, loss : as for `networks.check`
+    layer : int
+        The hidden layer that grows, counted from zero.
+    k : int
+        >= 1: how many neurons.
+    sample : callable, optional
+        ``sample(rng, k) -> (k, q)`` draws fan-ins, an MLP's biases last; normal and independent by
+        default. Only their directions count.
+    downhill : bool
+        Whether every neuron whose first-order effect is to raise the loss has its fan-out turned
+        around.
+    old_weights : {"fixed", "sequential"}
+        "sequential": the weights that read the layer make their best update too, that of TINY's
+        Prop 3.1, by the same size.
+    size : float
+        > 0.
+    rng : None, int, SeedSequence or Generator
+        Pass a Generator when the plan is decided repeatedly, or every growth draws the same.
+
+    Returns
+    -------
+    growth.Plan
+        Of order 1 and remainder 2; the coefficient has any sign, unless `downhill`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For options out of range, draws of another shape and data that do not fit; for other neurons
+        than ridges; for a Shallow network whose activation is not zero at zero.
+
+    Source: TINY Fig 13 (TINY-Fig-13) and section 5 (TINY-random).
+    """
+    activation = _grown_activation(network, layer, "random_neurons")
+    X, Y, loss = networks.check(network, X, Y, loss)
+    B, H, G = _around(network, X, Y, loss, layer)
+    k = validation.as_integer(k, "k", at_least=1)
+    downhill = validation.as_bool(downhill, "downhill")
+    update = validation.one_of(old_weights, "old_weights", ("fixed", "sequential"))
+    size = validation.as_scalar(size, "size", above=0)
+    rng = validation.as_rng(rng)
+    alpha = _draws(sample or _normal(B.shape[1]), rng, k, B.shape[1])
+    scale = np.sqrt(np.mean((B @ alpha.T) ** 2, axis=0))[:, None]
+    alpha = np.divide(alpha, scale, out=alpha.copy(), where=scale > 0)
+    omega = rng.normal(size=(G.shape[1], k))
+    omega /= np.linalg.norm(omega, axis=0)
+    effects = _first_order(activation, B, G, alpha, omega)
+    if downhill:
+        omega, effects = np.where(effects > 0, -omega, omega), -np.abs(effects)
+    edits: tuple[growth.Edit, ...] = (_unchanged_at_zero(network, layer, alpha, omega, activation),)
+    coefficient = float(effects.sum())
+    if update == "sequential":
+        direction = np.linalg.lstsq(H, -G)[0].T
+        edits += (growth.Move(layer + 1, direction),)
+        coefficient += float(np.vdot(G, H @ direction.T)) / len(H)
+    message = f"{k} random neurons are added to layer {layer}."
+    return growth.Plan(edits, size, coefficient, 1, 2, message)
 
 
 # Pruning --------------------------------------------------------------------------------------
@@ -577,10 +771,90 @@ def _weighting(network: Shallow, weighting: str) -> tuple[float, float]:
     return m / (m + 1), 1 / (m + 1)
 
 
+def _grown_activation(network: Any, layer: Any, method: str) -> activations.Activation:
+    """The activation of the hidden layer that grows, or an error where it cannot."""
+    if not isinstance(network, (Shallow, MLP)):
+        raise TypeError(
+            f"network must be a networks.Shallow or networks.MLP; got {type(network).__name__}."
+        )
+    if not network.widths:
+        raise ValueError(f"{method} needs a network with a hidden layer; got a linear model.")
+    validation.as_integer(layer, "layer", at_least=0, at_most=len(network.widths) - 1)
+    if isinstance(network, MLP):
+        return activations.get(network.activation)
+    if not isinstance(network.neuron, neurons.Ridge):
+        raise ValueError(
+            f"{method} needs neurons sigma(theta . x), those of an MLP or of neurons.ridge; "
+            f"got {network.neuron.name}."
+        )
+    activation = network.neuron.activation
+    if _at_zero(activation) != 0:
+        raise ValueError(
+            f"{method} needs an activation that is zero at zero for a Shallow network, which has "
+            f"no bias to make up for it; got {activation.name}. Use tanh, gelu, selu or another "
+            "that is, or an MLP."
+        )
+    return activation
+
+
+def _at_zero(activation: activations.Activation) -> float:
+    return float(activation.value(np.zeros(1))[0])
+
+
+def _around(
+    network: "Shallow | MLP", X: np.ndarray, Y: np.ndarray, loss: losses.Loss, layer: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a hidden layer reads (n, q) and puts out (n, r), biases' ones included, and the
+    gradient of the loss, per sample, with respect to the pre-activations that read it (n, p)."""
+    trace, _, sensitivities = networks.backpropagate(network, X, Y, loss)
+    last = layer + 1 == len(network.widths)
+    if isinstance(network, Shallow):
+        return trace.inputs[0], trace.states[0], loss.slope(trace.output, Y)
+    if last:
+        return trace.inputs[layer], trace.inputs[layer + 1], loss.slope(trace.output, Y)
+    derivative = activations.get(network.activation).derivative
+    G = len(X) * sensitivities[layer + 1] * derivative(trace.states[layer + 1])
+    return trace.inputs[layer], trace.inputs[layer + 1], G
+
+
+def _first_order(
+    activation: activations.Activation,
+    B: np.ndarray,
+    G: np.ndarray,
+    fan_in: np.ndarray,
+    fan_out: np.ndarray,
+) -> np.ndarray:
+    """What each new neuron does to the mean loss, times the size, as the size tends to 0 from
+    above: (k,). A kinked activation has a slope for either sign of the pre-activation."""
+    Z = B @ fan_in.T
+    slopes = activation.derivative(np.where(Z > 0, np.finfo(float).tiny, 0.0))
+    return np.asarray((slopes * Z * (G @ fan_out)).mean(axis=0))
+
+
+def _unchanged_at_zero(
+    network: "Shallow | MLP",
+    layer: int,
+    fan_in: np.ndarray,
+    fan_out: np.ndarray,
+    activation: activations.Activation,
+) -> growth.Add:
+    value = _at_zero(activation)
+    bias = -value * fan_out.sum(axis=1) if isinstance(network, MLP) and value != 0 else None
+    return growth.Add(layer, fan_in, fan_out, bias=bias)
+
+
+def _normal(d: int) -> Sampler:
+    return lambda rng, k: rng.normal(size=(k, d))
+
+
 def _drawn(sample: Sampler, rng: np.random.Generator, k: int, network: Shallow) -> np.ndarray:
+    return _draws(sample, rng, k, network.theta.shape[1])
+
+
+def _draws(sample: Sampler, rng: np.random.Generator, k: int, d: int) -> np.ndarray:
     if not callable(sample):
         raise TypeError(f"sample must be a function (rng, k) -> (k, d); got {sample!r}.")
-    return validation.as_array(sample(rng, k), "sample(rng, k)", (k, network.theta.shape[1]))
+    return validation.as_array(sample(rng, k), "sample(rng, k)", (k, d))
 
 
 def _shallow(network: Any, method: str) -> Shallow:
