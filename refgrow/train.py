@@ -23,7 +23,9 @@ from refgrow.toy_training import DIVERGED, STATIONARY, STEPS_TAKEN
 
 NOTHING_TO_GROW = 3
 
-FIT_OPTIONS = ("optimizer", "learning_rate", "steps", "gtol", "batch_size", "train_weights")
+FIT_OPTIONS = ("optimizer", "learning_rate", "gtol", "batch_size", "train_weights")
+
+Watch = Callable[[int, Any, float], Any]
 
 _MESSAGES = {
     STATIONARY: "The norm of the gradient is at most gtol.",
@@ -49,7 +51,7 @@ class History:
     plans : tuple of growth.Plan
         The plans applied, between the phases.
     seconds : tuple of float
-        Wall time of each phase and the decision after it.
+        Wall time of each phase and the decision after it, without what `watch` took.
     nit : int
         Steps taken, all phases together.
     fun : float
@@ -60,6 +62,9 @@ class History:
     status : int
         0 stationary, 1 all steps taken, 2 diverged, 3 nothing to grow.
     message : str
+    deciding : tuple of float
+        The part of `seconds` that went into deciding and growing after each phase, 0 where nothing
+        was decided.
     """
 
     loss: np.ndarray
@@ -72,6 +77,7 @@ class History:
     success: bool
     status: int
     message: str
+    deciding: tuple[float, ...] = (0.0,)
 
 
 def fit(
@@ -86,6 +92,8 @@ def fit(
     gtol: float | None = None,
     batch_size: int | None = None,
     train_weights: bool = False,
+    watch: Watch | None = None,
+    watch_every: int = 100,
     rng: Any = None,
 ) -> tuple[Network, History]:
     """Train a network of fixed shape: the parametric phase of growing.
@@ -112,6 +120,13 @@ def fit(
     train_weights : bool
         Whether a Shallow network's output weights are trained with its theta. An MLP trains
         everything.
+    watch : callable, optional
+        ``watch(step, network, seconds)`` is called at the start, after every `watch_every` steps
+        and at the end, unless the run has diverged, with the present network and the wall time of
+        the steps so far; what it does itself is not counted. A watched phase does not go through
+        the compiled loop.
+    watch_every : int
+        >= 1.
     rng : None, int, SeedSequence or Generator
         For the minibatches.
 
@@ -142,12 +157,15 @@ def fit(
     if batch_size is not None:
         batch_size = validation.as_integer(batch_size, "batch_size", at_least=1, at_most=len(X))
     train_weights = validation.as_bool(train_weights, "train_weights")
+    _check_watch(watch, "watch must be a function (step, network, seconds)")
+    watch_every = validation.as_integer(watch_every, "watch_every", at_least=1)
     rng = validation.as_rng(rng)
 
     began = time.perf_counter()
     trained = _trained(network, train_weights)
     start = np.concatenate([network.arrays[k].ravel() for k in trained])
-    compiled = _compiled_form(network, X, loss, pair) if batch_size is None else None
+    plain = batch_size is None and watch is None
+    compiled = _compiled_form(network, X, loss, pair) if plain else None
     if compiled is not None:
         weights = None if train_weights else network.arrays[1].ravel()
         parameters, curve, status = _compiled_loop(
@@ -157,7 +175,16 @@ def fit(
         objective = _Objective(network, X, Y, loss, trained, batch_size)
         descent = _Descent(objective, pair, start)
         batches = _batches(len(X), batch_size, rng)
-        descent.take(islice(batches, steps), learning_rate, gtol)
+        if watch is None:
+            descent.take(islice(batches, steps), learning_rate, gtol)
+        else:
+
+            def look(step: int, seconds: float) -> None:
+                arrays = _arrays(network, trained, descent.state.parameters)
+                watch(step, network.with_arrays(arrays), seconds)
+
+            lengths = _chunks(steps, watch_every)
+            began += _take_and_look(descent, batches, lengths, learning_rate, gtol, look)
         parameters, curve, status = descent.finish(gtol)
     return _result(network, trained, parameters, curve, status, began, gtol is not None)
 
@@ -225,8 +252,7 @@ def fit_epochs(
     epochs = validation.as_integer(epochs, "epochs", at_least=0)
     if batch_size is not None:
         batch_size = validation.as_integer(batch_size, "batch_size", at_least=1, at_most=len(X))
-    if watch is not None and not callable(watch):
-        raise TypeError(f"watch must be a function (epoch, network, state); got {watch!r}.")
+    _check_watch(watch, "watch must be a function (epoch, network, state)")
     train_weights = validation.as_bool(train_weights, "train_weights")
     rng = validation.as_rng(rng)
 
@@ -258,10 +284,16 @@ def fit_and_grow(
     *,
     decide: Callable[..., growth.Plan],
     growths: int = 1,
+    steps: "int | Callable[[int], int]" = 1000,
+    watch: Watch | None = None,
+    watch_every: int = 100,
     rng: Any = None,
     **options: Any,
 ) -> tuple[Network, History]:
     """The papers' loop: train, decide, grow, and train again.
+
+    The optimizer starts anew in every phase: what it remembers of the old weights does not fit the
+    new ones.
 
     Parameters
     ----------
@@ -269,13 +301,26 @@ def fit_and_grow(
         As for `fit`.
     decide : callable
         ``decide(network, X, Y, loss) -> growth.Plan``, for instance `s2d.decide`; bind options with
-        `functools.partial`. A plan without edits ends the run with status 3.
+        `functools.partial`. A plan without edits ends the run with status 3. It is given all
+        samples; to estimate from a part of them, draw it there::
+
+            def decide(network, X, Y, loss):
+                rows = rng.choice(len(X), 100, replace=False)
+                return s2d.decide(network, X[rows], Y[rows], loss)
+
     growths : int
         >= 0: how often the network grows at most. The run ends with a phase of training.
+    steps : int or callable
+        As for `fit`, or a function of the phase, counted from 0, of which there is one more than
+        growths: ``lambda phase: 1000 if phase == growths else 50``. A phase of no steps lets one
+        growth follow another.
+    watch, watch_every
+        As for `fit`, with the steps of all phases so far and the seconds of all steps, decisions
+        and growths. Where a phase starts, the network has just grown: the same step, more seconds.
     rng
         As for `fit`, drawn from through all phases.
     **options
-        Passed on to `fit`: optimizer, learning_rate, steps, gtol, batch_size, train_weights.
+        Passed on to `fit`: optimizer, learning_rate, gtol, batch_size, train_weights.
 
     Returns
     -------
@@ -286,7 +331,7 @@ def fit_and_grow(
     ValueError, TypeError
         As `fit` and `growth.apply` do, and for a `decide` that returns anything but a plan.
 
-    Source: S2D, Algorithm 1; S3D, Algorithm 1.
+    Source: S2D, Algorithm 1; S3D, Algorithm 1; TINY section 4.
     """
     growths = validation.as_integer(growths, "growths", at_least=0)
     if not callable(decide):
@@ -297,26 +342,29 @@ def fit_and_grow(
             f"fit_and_grow passes {', '.join(FIT_OPTIONS)} on to fit; got {unknown[0]!r}. "
             "Options of decide are bound with functools.partial(decide, ...)."
         )
-    rng = validation.as_rng(rng)
+    _check_watch(watch, "watch must be a function (step, network, seconds)")
+    clock = _Clock(watch)
+    options |= {"rng": validation.as_rng(rng), "watch_every": watch_every}
+    options["watch"] = None if watch is None else clock.look
     phases: list[History] = []
     plans: list[growth.Plan] = []
-    seconds: list[float] = []
+    deciding: list[float] = []
     while True:
+        number = steps(len(phases)) if callable(steps) else steps
+        network, phase = fit(network, X, Y, loss, steps=number, **options)
         began = time.perf_counter()
-        network, phase = fit(network, X, Y, loss, rng=rng, **options)
         phases.append(phase)
         status, message = phase.status, phase.message
-        grow = status != DIVERGED and len(plans) < growths
+        grow = decided = status != DIVERGED and len(plans) < growths
         if grow:
-            plan = decide(network, X, Y, loss)
-            if not isinstance(plan, growth.Plan):
-                raise TypeError(f"decide must return a growth.Plan; got {type(plan).__name__}.")
+            plan = _decided(decide, network, X, Y, loss)
             if plan.edits:
                 network = growth.apply(network, plan)
                 plans.append(plan)
             else:
                 grow, status, message = False, NOTHING_TO_GROW, plan.message
-        seconds.append(time.perf_counter() - began)
+        deciding.append(time.perf_counter() - began if decided else 0.0)
+        clock.next_phase(phase.nit, deciding[-1])
         if not grow:
             break
     lengths = [len(phase.loss) for phase in phases]
@@ -325,13 +373,73 @@ def fit_and_grow(
         starts=tuple(int(s) for s in np.cumsum([0, *lengths[:-1]])),
         widths=tuple(phase.widths[0] for phase in phases),
         plans=tuple(plans),
-        seconds=tuple(seconds),
+        seconds=tuple(p.seconds[0] + s for p, s in zip(phases, deciding, strict=True)),
         nit=sum(phase.nit for phase in phases),
         fun=phases[-1].fun,
         success=all(phase.success for phase in phases),
         status=status,
         message=message,
+        deciding=tuple(deciding),
     )
+
+
+def _decided(decide: Callable[..., Any], *problem: Any) -> growth.Plan:
+    plan = decide(*problem)
+    if not isinstance(plan, growth.Plan):
+        raise TypeError(f"decide must return a growth.Plan; got {type(plan).__name__}.")
+    return plan
+
+
+def _check_watch(watch: Any, wanted: str) -> None:
+    if watch is not None and not callable(watch):
+        raise TypeError(f"{wanted}; got {watch!r}.")
+
+
+class _Clock:
+    """Counts steps and seconds through the phases of `fit_and_grow`, for its `watch`."""
+
+    def __init__(self, watch: Watch | None) -> None:
+        self._watch = watch
+        self._steps, self._seconds, self._phase = 0, 0.0, 0.0
+
+    def look(self, step: int, network: Any, seconds: float) -> None:
+        self._phase = seconds
+        if self._watch is not None:
+            self._watch(self._steps + step, network, self._seconds + seconds)
+
+    def next_phase(self, steps: int, deciding: float) -> None:
+        self._steps += steps
+        self._seconds += self._phase + deciding
+        self._phase = 0.0
+
+
+def _chunks(steps: int, every: int) -> list[int]:
+    return [min(every, steps - k) for k in range(0, steps, every)]
+
+
+def _take_and_look(
+    descent: "_Descent",
+    batches: Iterator[Any],
+    lengths: Sequence[int],
+    learning_rate: float,
+    gtol: float | None,
+    look: Callable[[int, float], None],
+) -> float:
+    """The steps in chunks, with a look before them and after each: the seconds spent looking."""
+    began, stepping, looked = time.perf_counter(), 0.0, 0
+    look(0, 0.0)
+    for length in lengths:
+        started = time.perf_counter()
+        descent.take(islice(batches, length), learning_rate, gtol)
+        stepping += time.perf_counter() - started
+        if descent.status == DIVERGED or not _all_finite(descent.state.parameters):
+            break
+        if descent.taken > looked:  # Not where it found itself stationary at once.
+            looked = descent.taken
+            look(looked, stepping)
+        if descent.status != STEPS_TAKEN:
+            break
+    return time.perf_counter() - began - stepping
 
 
 def _trained(network: "Shallow | MLP", train_weights: bool) -> list[int]:
@@ -412,6 +520,11 @@ class _Descent:
                 f"optimizer: init must return a state with .parameters of shape {start.shape}; "
                 f"got {type(self.state).__name__}."
             )
+
+    @property
+    def taken(self) -> int:
+        """Steps so far: a stationary run has recorded the iterate at which it stopped."""
+        return len(self._curve) - (self.status == STATIONARY)
 
     def take(self, batches: Iterator[Any], rate: float, gtol: float | None = None) -> None:
         """One step a batch, unless the run diverges or is stationary."""

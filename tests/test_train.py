@@ -1,12 +1,24 @@
 """Training: the loop against a naive one, the compiled loop against the loop, every way to end."""
 
+import time
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pytest
 
-from refgrow import data, growth, losses, networks, neurons, optimizers, s2d, toy_training, train
+from refgrow import (
+    baselines,
+    data,
+    growth,
+    losses,
+    networks,
+    neurons,
+    optimizers,
+    s2d,
+    toy_training,
+    train,
+)
 
 # Two implementations of the same formulas differ by rounding, amplified by a few hundred steps.
 SAME = 1e-11
@@ -337,6 +349,143 @@ def test_growing_stops_when_training_diverges():
     assert history.status == train.DIVERGED and history.widths == ((2,),)
 
 
+@pytest.mark.compiled
+@pytest.mark.parametrize("batch_size", [None, 8])
+@pytest.mark.parametrize("steps", [0, 7, 30, 65])
+def test_a_watched_run_shows_what_shorter_runs_end_with(batch_size, steps):
+    network, (X, Y) = mlp(), mlp_data()
+    options = {"learning_rate": 0.02, "batch_size": batch_size}
+    seen = []
+    fit = partial(train.fit, network, X, Y, "squared", **options)
+    end, history = fit(steps=steps, rng=3, watch=lambda *now: seen.append(now), watch_every=30)
+    expected = [*range(0, steps + 1, 30)] + [steps] * (steps % 30 > 0)
+    assert [step for step, _, _ in seen] == expected
+    for step, present, _ in seen:
+        shorter, _ = fit(steps=step, rng=3)
+        for a, b in zip(present.arrays, shorter.arrays, strict=True):
+            np.testing.assert_array_equal(a, b)
+    seconds = [s for _, _, s in seen]
+    assert seconds[0] == 0 and seconds == sorted(seconds)
+    assert seconds[-1] <= history.seconds[0] and history.deciding == (0.0,)
+    unwatched, plain = fit(steps=steps, rng=3)
+    np.testing.assert_array_equal(end.arrays[0], unwatched.arrays[0])
+    np.testing.assert_array_equal(history.loss, plain.loss)
+
+
+def mlp_data(n=40):
+    rng = np.random.default_rng(8)
+    X = rng.normal(size=(n, 2))
+    return X, X[:, :1] * X[:, 1:]
+
+
+def test_what_a_watcher_takes_is_not_counted():
+    network, (X, Y) = mlp(), mlp_data()
+    seen = []
+
+    def slow(step, network, seconds):
+        time.sleep(0.05)
+        seen.append(seconds)
+
+    began = time.perf_counter()
+    _, history = train.fit_and_grow(
+        network, X, Y, "squared", decide=splitting, growths=2, steps=2, watch=slow, watch_every=1
+    )
+    rest = time.perf_counter() - began - 9 * 0.05
+    assert len(seen) == 9
+    # Holds on however busy a machine, and fails where a single look is counted.
+    assert seen[-1] <= sum(history.seconds) <= rest
+
+
+def splitting(network, X, Y, loss):
+    """Two copies of the first neuron: a growth that needs no look at the data."""
+    width = network.weights[0].shape[1]
+    split = growth.Split(0, 0, [0.5, 0.5], 0.1 * np.eye(2, width))
+    return growth.Plan((split,), 1.0, 0.0, 2, 3)
+
+
+@pytest.mark.compiled
+def test_a_watcher_counts_steps_and_seconds_through_all_phases():
+    network, (X, Y) = mlp(), mlp_data()
+    seen = []
+    lengths = (4, 0, 5)
+    grown, history = train.fit_and_grow(
+        network, X, Y, "squared", decide=splitting, growths=2, steps=lambda phase: lengths[phase],
+        watch=lambda *now: seen.append(now), watch_every=3,
+    )  # fmt: skip
+    steps = [step for step, _, _ in seen]
+    widths = [present.widths[0] for _, present, _ in seen]
+    assert steps == [0, 3, 4, 4, 4, 7, 9] and widths == [4, 4, 4, 5, 6, 6, 6]
+    assert history.nit == 9 and [len(w) for w in history.widths] == [1, 1, 1]
+    seconds = [s for _, _, s in seen]
+    assert seconds == sorted(seconds) and seconds[3] > seconds[2], "a decision takes time"
+    assert seconds[-1] <= sum(history.seconds)
+    np.testing.assert_array_equal(seen[-1][1].weights[0], grown.weights[0])
+    assert len(history.deciding) == 3 and history.deciding[2] == 0
+    assert all(0 < d <= s for d, s in zip(history.deciding[:2], history.seconds, strict=False))
+    # Without a watcher, the same network.
+    plain, _ = train.fit_and_grow(
+        network, X, Y, "squared", decide=splitting, growths=2, steps=lambda phase: lengths[phase]
+    )
+    np.testing.assert_array_equal(plain.weights[0], grown.weights[0])
+
+
+@pytest.mark.compiled
+def test_a_stationary_and_a_diverging_run_are_watched_up_to_their_end():
+    network, (X, Y) = mlp(), mlp_data()
+    seen = []
+    watch = lambda step, *rest: seen.append(step)  # noqa: E731
+    options = {"optimizer": "gd", "watch": watch, "watch_every": 10}
+    run = partial(train.fit, network, X, Y, "squared", **options)
+    _, plain = train.fit(network, X, Y, "squared", optimizer="gd", steps=400, learning_rate=0.05)
+    _, gradient = networks.loss_and_gradient(network, X, Y, "squared")
+    gtol = 0.3 * np.sqrt(sum((g**2).sum() for g in gradient))
+    _, history = run(steps=400, learning_rate=0.05, gtol=gtol)
+    assert history.status == train.STATIONARY and 0 < history.nit < plain.nit
+    assert seen == [*range(0, history.nit, 10), history.nit]
+    # Stationary at the start: one look.
+    seen.clear()
+    assert run(steps=400, gtol=1e9)[1].nit == 0 and seen == [0]
+    seen.clear()
+    assert run(steps=400, learning_rate=1e200)[1].status == train.DIVERGED
+    assert seen == [0]
+
+
+@pytest.mark.compiled
+def test_growth_from_one_neuron_a_layer_in_minibatches():
+    """TINY's loop, with random neurons: both layers grow in turn, without steps between the two,
+    from estimates on a part of the samples that grows; the test accuracy is watched."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 4))
+    labels = (X[:, 0] * X[:, 1] > 0).astype(int) + 2 * (X[:, 2] > 0)
+    start = networks.MLP([rng.normal(size=s) for s in ((1, 5), (1, 2), (4, 2))], "selu")
+    turns, sizes, curve = [], [], []
+
+    def decide(network, X, Y, loss):
+        layer, size = len(turns) % 2, 100 + 50 * (len(turns) // 2)
+        turns.append(layer)
+        rows = rng.choice(len(X), size, replace=False)
+        sizes.append(len(rows))
+        draw = partial(baselines.random_neurons, layer=layer, k=4, downhill=True, rng=rng)
+        return draw(network, X[rows], Y[rows], loss)
+
+    def watch(step, network, seconds):
+        curve.append((step, networks.accuracy(network, X[500:], labels[500:])))
+
+    grown, history = train.fit_and_grow(
+        start, X[:500], labels[:500], "softmax_cross_entropy", decide=decide, growths=6,
+        steps=lambda phase: 0 if phase % 2 else 60 + 400 * (phase == 6), batch_size=100,
+        learning_rate=0.01, rng=1, watch=watch, watch_every=20,
+    )  # fmt: skip
+    assert grown.widths == (13, 13) and history.nit == 4 * 60 + 400
+    assert turns == [0, 1] * 3 and sizes == [100, 100, 150, 150, 200, 200]
+    assert curve[-1][0] == history.nit and curve[-1][1] > curve[0][1] + 0.3
+    fixed, _ = train.fit(
+        start, X[:500], labels[:500], "softmax_cross_entropy", steps=640, batch_size=100,
+        learning_rate=0.01, rng=1,
+    )  # fmt: skip
+    assert networks.accuracy(fixed, X[500:], labels[500:]) < curve[-1][1] - 0.1
+
+
 def test_input_is_not_changed_and_may_be_read_only_or_of_other_types():
     network, X, Y = toy()
     for array in (X, Y):
@@ -366,6 +515,8 @@ GOOD = {"steps": 3}
         ({"batch_size": 41}, ValueError, "batch_size must be an integer >= 1 and <= 40; got 41"),
         ({"train_weights": "no"}, TypeError, "train_weights must be True or False; got 'no'"),
         ({"rng": "seed"}, TypeError, "rng must be"),
+        ({"watch": 3}, TypeError, "watch must be a function (step, network"),
+        ({"watch_every": 0}, ValueError, "watch_every must be an integer >= 1; got 0"),
     ],
 )
 def test_options_are_checked(options, error, message):
@@ -393,6 +544,10 @@ def test_data_and_decisions_are_checked():
         train.fit_and_grow(network, X, Y, "squared", decide=s2d.decide, size=0.1)
     with pytest.raises(ValueError, match="growths must be an integer >= 0"):
         train.fit_and_grow(network, X, Y, "squared", decide=s2d.decide, growths=-1)
+    with pytest.raises(TypeError, match=r"watch must be a function \(step, network, seconds\)"):
+        train.fit_and_grow(network, X, Y, "squared", decide=s2d.decide, watch="loss")
+    with pytest.raises(TypeError, match=r"steps must be an integer >= 0; got 2.5"):
+        train.fit_and_grow(network, X, Y, "squared", decide=s2d.decide, steps=lambda phase: 2.5)
 
 
 @pytest.mark.parametrize("pair", ["gd", custom("gd")], ids=["compiled", "general"])
