@@ -13,7 +13,7 @@ The modules in reading order; each imports only what stands above it:
 - ``networks``     ``Shallow`` and ``MLP``
 - ``data``         toy problems and digits
 - ``optimizers``   gd, momentum, adam, adagrad
-- ``growth``       ``Split``, ``Add``, ``Prune``, ``Plan``, ``apply``
+- ``growth``       ``Split``, ``Add``, ``Prune``, ``Move``, ``Plan``, ``apply``
 - ``train``        ``fit`` and ``fit_and_grow``
 - ``s2d``          splitting steepest descent; ``s2d_theory``: its functional view
 - ``s3d``          splitting with fractions of both signs; ``s3d_theory``: its convergence
