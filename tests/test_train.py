@@ -372,6 +372,17 @@ def test_a_watched_run_shows_what_shorter_runs_end_with(batch_size, steps):
     np.testing.assert_array_equal(history.loss, plain.loss)
 
 
+@pytest.mark.compiled
+def test_a_watched_toy_does_without_the_compiled_loop(phases):
+    network, X, Y = toy()
+    seen = []
+    fit = partial(train.fit, network, X, Y, "squared", steps=50)
+    watched, _ = fit(watch=lambda *now: seen.append(now[0]), watch_every=20)
+    assert seen == [0, 20, 40, 50] and phases == []
+    compiled, _ = fit()
+    assert np.abs(watched.theta - compiled.theta).max() < SAME and phases == ["bump"]
+
+
 def mlp_data(n=40):
     rng = np.random.default_rng(8)
     X = rng.normal(size=(n, 2))
