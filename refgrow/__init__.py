@@ -11,6 +11,7 @@ The modules in reading order; each imports only what stands above it:
 - ``losses``       value, gradient and curvature with respect to the output
 - ``neurons``      neuron families sigma(theta, x)
 - ``networks``     ``Shallow`` and ``MLP``
+- ``least_squares`` regressions on a layer's activations
 - ``data``         toy problems and digits
 - ``optimizers``   gd, momentum, adam, adagrad
 - ``growth``       ``Split``, ``Add``, ``Prune``, ``Move``, ``Plan``, ``apply``
@@ -18,6 +19,7 @@ The modules in reading order; each imports only what stands above it:
 - ``s2d``          splitting steepest descent; ``s2d_theory``: its functional view
 - ``s3d``          splitting with fractions of both signs; ``s3d_theory``: its convergence
 - ``splitlbi``     sparse networks from dense training; ``splitlbi_theory``: its flow and limits
+- ``tiny``         expressivity bottlenecks and the best neurons
 - ``baselines``    what the papers compare with
 
 Modules load on first use: importing the package imports neither numba nor matplotlib.
@@ -34,6 +36,7 @@ __all__ = [
     "data",
     "growth",
     "kernels",
+    "least_squares",
     "losses",
     "networks",
     "neurons",
@@ -46,6 +49,7 @@ __all__ = [
     "sparse_steps",
     "splitlbi",
     "splitlbi_theory",
+    "tiny",
     "toy_training",
     "train",
     "validation",

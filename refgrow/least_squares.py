@@ -1,0 +1,290 @@
+"""Least squares on a layer's activations: as fast as their second moments, as exact as themselves.
+
+Normal equations cost one symmetric product and lose half the digits. One more pass over the
+activations returns them: the residual V - B W is formed from B itself and solved for again, until
+the correction stands (iterative refinement; Bjorck's corrected semi-normal equations). Columns are
+scaled to norm one first. Dead columns are left out, dependent ones are found by pivoting, and then
+put to the test on the activations, since moments cannot tell a distance of 1e-8 from none.
+
+Where moments cannot decide - a condition number of the scaled columns of about 1e6 and more - an
+orthogonal factor decides, some five times as slowly for tall matrices.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from refgrow import networks
+
+EPS = float(np.finfo(float).eps)
+# Square of the distance to the span of the others below which a column of norm one is taken for
+# one of them, until the activations are asked: up to there refinement gains two digits a pass.
+PIVOT = 1e-11
+# The same where only the moments are known and nobody can be asked: some 1000 roundings.
+PIVOT_MOMENTS = 1e-12
+PASSES = 5  # of refinement, before it is given up
+CONVERGED = 1e-14  # the error left after a pass, relative to V
+ACCEPTED = 1e-11  # the same where rounding stops it
+ROWS = 1024  # a block of activations that stays in the cache while it is used twice
+MODERATE = 1e100  # sums of squares of numbers up to here neither overflow nor vanish
+
+
+class Regression(NamedTuple):
+    """The W of least norm that minimises |V - B W|, and what B W looks like.
+
+    Attributes
+    ----------
+    weights : (q, p)
+    root : (r, p)
+        root^T root = (B W)^T (B W) / n: its singular values are those of B W over sqrt(n).
+    rank : int
+        No less than the rank of B W.
+    noise : float
+        Singular values of `root` up to here are rounding.
+
+    Source: TINY Prop 3.1 (TINY-Prop-3.1).
+    """
+
+    weights: np.ndarray
+    root: np.ndarray
+    rank: int
+    noise: float
+
+
+def regress(B: np.ndarray, V: np.ndarray, cutoff: float | None = None) -> Regression:
+    """Refined moments where they will do, orthogonal factors where they will not.
+
+    Parameters
+    ----------
+    B : (n, q)
+        Finite; the callers check.
+    V : (n, p)
+    cutoff : float, optional
+        Singular values of B up to here count as zero; by default what NumPy and SciPy take for
+        rounding, max(n, q) roundings of the largest.
+
+    Returns
+    -------
+    Regression
+
+    Raises
+    ------
+    ValueError
+        Where the weights overflow.
+
+    Source: TINY Prop 3.1 (TINY-Prop-3.1), appendix B.3 (TINY-B.3).
+    """
+    live = _live(B)
+    if not len(live):
+        none = np.zeros((B.shape[1], V.shape[1]))
+        return Regression(none, none[:1], 0, 0.0)
+    # Less to multiply; a copy costs a twentieth of the product it makes smaller.
+    A = B if len(live) == B.shape[1] else np.take(B, live, axis=1)
+    found, root, rank = _by_moments(A, V, cutoff) or _by_factors(A, V, cutoff)
+    weights = np.zeros((B.shape[1], V.shape[1]))
+    weights[live] = found
+    networks.refuse_overflow([weights], "the regression on the activations")
+    # What V itself does not have, its projection has not either, whatever rounding says.
+    short = V if len(V) <= V.shape[1] else _triangle(V)
+    goals = np.linalg.svd(short, compute_uv=False)
+    noise = max(*B.shape, V.shape[1]) * EPS * goals[0]
+    rank = min(rank, int((goals > noise).sum()))
+    scale = 1 / np.sqrt(len(B))
+    return Regression(weights, root * scale, rank, noise * scale)
+
+
+def _triangle(A: np.ndarray) -> np.ndarray:
+    return np.asarray(np.linalg.qr(A, mode="r"))
+
+
+def _live(B: np.ndarray) -> np.ndarray:
+    """The columns that are not zero throughout; a few rows show it of most."""
+    dead: np.ndarray = np.arange(B.shape[1])
+    row, rows = 0, 16
+    while row < len(B) and len(dead):
+        dead = dead[~B[row : row + rows][:, dead].any(axis=0)]
+        row, rows = row + rows, min(4 * rows, ROWS)
+    return np.delete(np.arange(B.shape[1]), dead)
+
+
+def _by_factors(
+    B: np.ndarray, V: np.ndarray, cutoff: float | None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """R of [B V] = Q R, then the singular value decomposition of B's part: always right."""
+    (n, q), root = B.shape, np.column_stack([B, V])
+    if n > q:
+        root = _triangle(root)[:q]
+    U, s, Vt = np.linalg.svd(root[:, :q], full_matrices=False)
+    rank = int((s > (max(n, q) * EPS * s[0] if cutoff is None else cutoff)).sum())
+    image = U[:, :rank].T @ root[:, q:]
+    return Vt[:rank].T @ (image / s[:rank, None]), image, rank
+
+
+def _by_moments(
+    B: np.ndarray, V: np.ndarray, cutoff: float | None
+) -> tuple[np.ndarray, np.ndarray, int] | None:
+    """Normal equations, corrected by the activations' own residual; None where they cannot decide.
+
+    The columns that pivoting takes for combinations of the others are put to the test: random sums
+    of them, less what the others make of these sums, must vanish in the activations.
+    """
+    n, q = B.shape
+    with np.errstate(over="ignore", invalid="ignore"):
+        S, N = B.T @ B, B.T @ V
+        total = S.trace()
+    if not 1 / MODERATE < total < MODERATE or not np.abs(N).max() < MODERATE:
+        return None
+    lowest = max(n, q) * EPS * np.sqrt(total) if cutoff is None else cutoff
+    dead = EPS * np.sqrt(total) if cutoff is None else cutoff
+    normal = _Normal.of(S, dead, PIVOT)
+    if normal.rank and normal.smallest() <= lowest:
+        return None
+    kept, rest, p = normal.kept, normal.rest, V.shape[1]
+    goals = V
+    W = np.zeros((q, p + 3 * (len(rest) > 0)))
+    normal.least_norm(N, W[:, :p])
+    if len(rest):
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(len(rest), 3))
+        W[rest, p:] = signs / normal.norms[rest, None]
+        W[kept, p:] = -normal.combination @ W[rest, p:]
+        goals = np.column_stack([V, np.zeros((n, 3))])
+    sizes = np.sqrt(np.einsum("ij,ij->j", goals, goals))
+    sizes[p:] = np.sqrt(len(rest))
+    image = _refine(B, goals, W, normal, sizes)
+    if image is None:
+        return None
+    left = np.linalg.norm(image[:, p:], axis=0)
+    if (left > 4 * max(n, q) * EPS * sizes[p:]).any():
+        return None
+    root: np.ndarray = image[:, :p]
+    if n > p:
+        root = _triangle(root)
+    return W[:, :p], root, normal.rank
+
+
+def _refine(
+    B: np.ndarray, goals: np.ndarray, W: np.ndarray, normal: "_Normal", sizes: np.ndarray
+) -> np.ndarray | None:
+    """Corrects W in place by the residual of the activations, until it stands; B W, or None."""
+    before, image = sizes, np.zeros_like(goals)
+    for _ in range(PASSES if normal.rank else 0):
+        gradient = np.zeros_like(W)
+        for rows in (slice(a, a + ROWS) for a in range(0, len(B), ROWS)):
+            image[rows] = B[rows] @ W
+            gradient += B[rows].T @ (goals[rows] - image[rows])
+        step = normal.half(gradient)
+        moved = np.linalg.norm(step, axis=0)
+        W[normal.kept] += normal.other_half(step)
+        # It falls by the same factor a pass, so this is what the next one would move.
+        if (moved * moved <= CONVERGED * sizes * before).all():
+            return image if (moved <= CONVERGED * sizes).all() else B @ W
+        before = moved
+    return B @ W if (before <= ACCEPTED * sizes).all() else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Normal:
+    """Pivoted Cholesky factor of a Gram matrix, overwritten, whose columns are scaled to norm one.
+
+    The columns `kept` are independent, `rest` is B[:, kept] @ combination up to the tolerance, and
+    columns in neither are dead.
+    """
+
+    factor: np.ndarray
+    kept: np.ndarray
+    rest: np.ndarray
+    norms: np.ndarray
+    combination: np.ndarray
+
+    @classmethod
+    def of(cls, S: np.ndarray, dead: float, tolerance: float) -> Self:
+        from scipy.linalg import lapack
+
+        norms = np.sqrt(np.maximum(S.diagonal(), 0.0))
+        live = np.flatnonzero(norms > dead)
+        if not len(live):
+            none = np.zeros((0, 0))
+            return cls(none, live, live, norms, none)
+        scaled = S[np.ix_(live, live)] if len(live) < len(S) else S
+        scaled *= 1 / norms[live]
+        scaled *= 1 / norms[live, None]
+        # The transpose: what C calls lower, Fortran calls upper; no copy is made.
+        factor, order, rank, _ = lapack.dpstrf(scaled.T, tol=tolerance, lower=1, overwrite_a=1)
+        places = live[order - 1]
+        kept, rest = places[:rank], places[rank:]
+        L = np.asfortranarray(factor[:rank, :rank])
+        combination, _ = lapack.dtrtrs(L, factor[rank:, :rank].T, lower=1, trans=1)
+        combination *= norms[rest] / norms[kept, None]
+        return cls(L, kept, rest, norms, combination)
+
+    @property
+    def rank(self) -> int:
+        return len(self.kept)
+
+    def smallest(self) -> float:
+        """An estimate, from below, of the smallest singular value of the columns kept."""
+        from scipy.linalg import lapack
+
+        reciprocal, _ = lapack.dtrcon(self.factor, uplo="L")
+        return float(reciprocal * self.norms[self.kept].min())
+
+    def half(self, N: np.ndarray) -> np.ndarray:
+        """L^-1 N: of the norm of the move of the activations, column by column."""
+        from scipy.linalg import lapack
+
+        scaled = N[self.kept] / self.norms[self.kept, None]
+        return lapack.dtrtrs(self.factor, scaled, lower=1)[0]
+
+    def other_half(self, M: np.ndarray) -> np.ndarray:
+        """L^-T M: weights of the columns kept."""
+        from scipy.linalg import lapack
+
+        return lapack.dtrtrs(self.factor, M, lower=1, trans=1)[0] / self.norms[self.kept, None]
+
+    def least_norm(self, N: np.ndarray, W: np.ndarray) -> None:
+        """Into W, the solution of S W = N of least norm: dependent columns share the weight."""
+        if not self.rank:
+            return
+        W[self.kept] = alone = self.other_half(self.half(N))
+        C = self.combination
+        if C.shape[1] == 0:
+            return
+        if C.shape[1] < C.shape[0]:
+            W[self.rest] = np.linalg.solve(C.T @ C + np.eye(C.shape[1]), C.T @ alone)
+            W[self.kept] -= C @ W[self.rest]
+        else:
+            W[self.kept] = np.linalg.solve(C @ C.T + np.eye(C.shape[0]), alone)
+            W[self.rest] = C.T @ W[self.kept]
+
+
+def regress_moments(S: np.ndarray, N: np.ndarray) -> Regression:
+    """The same from second moments alone, at half the digits.
+
+    Parameters
+    ----------
+    S : (q, q)
+        B^T B / n, symmetric.
+    N : (q, p)
+        B^T V / n.
+
+    Returns
+    -------
+    Regression
+
+    Raises
+    ------
+    ValueError
+        For numbers too large to be multiplied.
+
+    Source: TINY Prop 3.2 (TINY-Prop-3.2-weights), appendix B.3 (TINY-B.3).
+    """
+    if not S.trace() < MODERATE or not np.abs(N).max() < MODERATE:
+        raise ValueError("the moments are too large to be factored. Rescale the activations.")
+    normal = _Normal.of(S.copy(), EPS * np.sqrt(max(S.trace(), 0.0)), PIVOT_MOMENTS)
+    weights = np.zeros_like(N)
+    normal.least_norm(N, weights)
+    root = normal.half(N) if normal.rank else np.zeros((1, N.shape[1]))
+    goals = np.linalg.svd(N, compute_uv=False)
+    rank = min(normal.rank, int((goals > max(N.shape) * EPS * goals[0]).sum()))
+    return Regression(weights, root, rank, max(N.shape) * EPS * float(np.linalg.norm(root)))

@@ -1,0 +1,789 @@
+"""TINY: expressivity bottlenecks, and the neurons that remove them, from first derivatives alone.
+
+Back-propagation says how every pre-activation of a layer should change at every sample: the desired
+update V, minus the gradient. A change of the layer's own weights reaches of it what lies in the
+span of the layer's input B. The rest is a lack of expressivity. A new neuron in the layer before
+starts from small weights and is linear there, so it adds one direction of what the layer before
+that offers, B_prev: the best k neurons are a regression of the rest on B_prev, cut to rank k.
+
+Rows are samples, the paper's columns: B (n, q) with its column of ones where the layer has a bias,
+V (n, p). The paper's learning rate eta only scales V and is 1 here; its S^(1/2) is any square root,
+here the Cholesky factor.
+
+Everything rests on one regression (`least_squares`), which needs about the time of one product
+B^T B and is as exact as a decomposition of B itself. `Moments` are for more batches than fit into
+memory, at half the digits.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from refgrow import activations, growth, kernels, least_squares, losses, networks, validation
+from refgrow.networks import MLP, Shallow
+from refgrow.neurons import Ridge
+
+EPS = least_squares.EPS
+HALVINGS = 40  # of a line search, and as many doublings
+NARROWINGS = 6  # of the bracket of a line search: the minimum to a hundredth of the size
+ROUNDINGS = 64  # by which a loss must be lower to be lower
+EXPLAINED = 1e-10  # the share of B_prev's norm down to which B is taken to explain a column
+EXPLAINED_MOMENTS = 1e-10  # the same for its square, which is all that moments know
+
+
+# Section 3.1: the best move without new neurons -----------------------------------------------
+
+
+def desired_updates(
+    network: "MLP | Shallow", X: Any, Y: Any, loss: "str | losses.Loss"
+) -> tuple[np.ndarray, ...]:
+    """How every layer's pre-activations should change at every sample: minus the gradient.
+
+    V_l = -d loss_i / d a_l(x_i), per sample and not divided by n; the paper's eta is 1. If the
+    pre-activations followed, a -> a + t V_l, the mean loss would change by -t mean |V_l|^2.
+
+    Parameters
+    ----------
+    network : MLP, or Shallow with ridge neurons
+    X, Y, loss : as for `networks.check`
+
+    Returns
+    -------
+    tuple of (n, p_l)
+        One a layer, the last one for the output. At a kink the derivative is the one from the left.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what does not fit, neurons without pre-activations, and where a derivative overflows.
+
+    Source: TINY eq 1 (TINY-Eq-1), section 2.3.
+    """
+    return _activity(network, X, Y, loss).goals
+
+
+def best_update(B: Any, V: Any) -> np.ndarray:
+    """The change of a layer's own weights that comes closest to the desired update.
+
+    U = argmin |V - B U^T|, the one of least norm where there are several: a standard gradient
+    V^T B times the pseudo-inverse of B^T B, but not computed by way of it.
+
+    Parameters
+    ----------
+    B : (n, q)
+        The layer's input, a column of ones included where it has a bias.
+    V : (n, p)
+        Its desired update.
+
+    Returns
+    -------
+    (p, q)
+        Of the shape of the layer's matrix. B @ U.T is the projection of V on the columns of B.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit each other, and a result that overflows.
+
+    Source: TINY Prop 3.1, eq 3 (TINY-Prop-3.1).
+    """
+    B, V = _checked(B, V, "B")
+    return np.ascontiguousarray(least_squares.regress(B, V).weights.T)
+
+
+# Section 3.2: the best neurons ----------------------------------------------------------------
+
+
+class Neurons(NamedTuple):
+    """New neurons, linear around zero: they change what reads them by B_prev fan_in^T fan_out^T.
+
+    Attributes
+    ----------
+    fan_in : (k, q)
+        strengths[i] times the paper's alpha_i, without which (5) is not solved.
+    fan_out : (p, k)
+        The paper's omega_i: orthonormal columns, the first non-negligible entry positive.
+    strengths : (k,)
+        The paper's lambda_i, falling: neuron i closes strengths[i]**2 of the mean of |V|^2.
+
+    Source: TINY Prop 3.2 (TINY-Prop-3.2-weights).
+    """
+
+    fan_in: np.ndarray
+    fan_out: np.ndarray
+    strengths: np.ndarray
+
+
+def best_neurons(B_prev: Any, V: Any, k: int) -> Neurons:
+    """The k neurons that best make up for what the layer they feed cannot do by itself.
+
+    The rank-k matrix A that minimises |V - B_prev A|, as A = fan_in^T fan_out^T: the projection of
+    V on the columns of B_prev, cut to its k largest singular values; strengths are these over
+    sqrt(n). For the paper's order of things V is the rest that `best_update` leaves.
+
+    Parameters
+    ----------
+    B_prev : (n, q)
+        What new neurons read: the input of the layer that grows, its column of ones included.
+    V : (n, p)
+        Desired update of the layer that will read them.
+    k : int
+        1 <= k <= p. Beyond the rank, neurons are zero with strength 0.
+
+    Returns
+    -------
+    Neurons
+        (fan_in, fan_out, strengths). Where B_prev has dependent columns, fan_in has least norm.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit each other, k out of range, and a result that overflows.
+
+    Source: TINY eq 5, Prop 3.2 (TINY-Prop-3.2-weights, TINY-Prop-3.2-gain, TINY-Prop-3.2-K). The
+    print forgets the factor lambda_k in alpha_k or omega_k. For relu, selu and other activations
+    with a kink at zero see `decide`.
+    """
+    B_prev, V = _checked(B_prev, V, "B_prev")
+    k = validation.as_integer(k, "k", at_least=1, at_most=V.shape[1])
+    return _neurons(least_squares.regress(B_prev, V), k)
+
+
+def best_neurons_from_moments(S: Any, N: Any, k: int) -> Neurons:
+    """The best neurons, from second moments that may have been summed over many batches.
+
+    Moments hold half the digits of the activations: strengths carry an error of the order of the
+    rounding times the square of the condition number, and directions of B_prev shorter than 1e-6 of
+    a column are not seen. `best_neurons` has neither fault.
+
+    Parameters
+    ----------
+    S : (q, q)
+        B_prev^T B_prev / n.
+    N : (q, p)
+        B_prev^T V / n.
+    k : int
+        1 <= k <= p.
+
+    Returns
+    -------
+    Neurons
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an S that is not symmetric or far from semi-definite, arrays that do not fit each other,
+        k out of range.
+
+    Source: TINY Prop 3.2 (TINY-Prop-3.2-weights), appendix B.3 for semi-definite S (TINY-B.3).
+    """
+    S = validation.as_symmetric(S, "S")
+    if S.ndim != 2:
+        raise ValueError(f"S must be one matrix of shape (q, q); got shape {S.shape}.")
+    N = validation.as_array(N, "N", (len(S), "p"), hint="S and N have one row an input.")
+    k = validation.as_integer(k, "k", at_least=1, at_most=N.shape[1])
+    return _neurons(least_squares.regress_moments(S, N), k)
+
+
+def joint_neurons(
+    B: Any, B_prev: Any, V: Any, k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Old and new weights together: the optimum of (4), which one after the other is not.
+
+    min |V - B U^T - B_prev fan_in^T fan_out^T|. The old weights take back all of the new neurons'
+    effect that they can express, so only the part of B_prev orthogonal to B counts: `best_neurons`
+    on that part, and then the best update for what is left of V.
+
+    Parameters
+    ----------
+    B : (n, q)
+        Input of the layer that reads the new neurons.
+    B_prev : (n, q_prev)
+        What the new neurons read.
+    V : (n, p)
+    k : int
+        1 <= k <= p.
+
+    Returns
+    -------
+    update : (p, q)
+    fan_in : (k, q_prev)
+    fan_out : (p, k)
+    strengths : (k,)
+        The mean of |rest|^2 is lower by strengths[i]**2 than with the best update alone. They are
+        at least those of one after the other.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `best_neurons` does.
+
+    Source: TINY eq 4 and its first corollary (TINY-Cor-1).
+    """
+    B, V = _checked(B, V, "B")
+    B_prev = validation.as_array(B_prev, "B_prev", (len(V), "q"), hint="One row a sample.")
+    k = validation.as_integer(k, "k", at_least=1, at_most=V.shape[1])
+    p = V.shape[1]
+    rest = np.column_stack([V, B_prev])
+    rest -= B @ least_squares.regress(B, rest).weights
+    own = np.ascontiguousarray(rest[:, p:])
+    own[:, np.linalg.norm(own, axis=0) <= EXPLAINED * np.linalg.norm(B_prev, axis=0)] = 0.0
+    regression = least_squares.regress(
+        own, rest[:, :p], cutoff=EXPLAINED * float(np.linalg.norm(B_prev))
+    )
+    neurons = _neurons(regression, k)
+    update = least_squares.regress(B, V - (B_prev @ neurons.fan_in.T) @ neurons.fan_out.T).weights.T
+    return np.ascontiguousarray(update), *neurons
+
+
+def best_neurons_by_lobpcg(
+    B_prev: Any, V: Any, k: int, *, tol: float = 1e-8, maxiter: int = 200
+) -> Neurons:
+    """The best neurons where B_prev has so many columns that B_prev^T B_prev is not to be formed.
+
+    The generalised eigenproblem N N^T alpha = lambda^2 S alpha by SciPy's LOBPCG, which only
+    multiplies by B_prev and its transpose; omega = N^T alpha / lambda.
+
+    Parameters
+    ----------
+    B_prev, V, k : as for `best_neurons`
+        B_prev of full column rank, apart from columns of zeros; more than 5 k columns.
+    tol : float
+        > 0: the residual of an eigenpair, relative to the largest eigenvalue.
+    maxiter : int
+        >= 1.
+
+    Returns
+    -------
+    Neurons
+        Less exact than `best_neurons`: strengths to about tol, directions to its square root.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `best_neurons` does, for too few columns, and where the tolerance is not reached.
+
+    Source: TINY Prop 3.3 (TINY-Prop-3.3), with omega = N^T alpha where it prints N alpha.
+    """
+    import warnings
+
+    from scipy.sparse.linalg import LinearOperator, lobpcg
+
+    B_prev, V = _checked(B_prev, V, "B_prev")
+    k = validation.as_integer(k, "k", at_least=1, at_most=V.shape[1])
+    tol = validation.as_scalar(tol, "tol", above=0)
+    maxiter = validation.as_integer(maxiter, "maxiter", at_least=1)
+    n, norms = len(V), np.sqrt(np.einsum("ij,ij->j", B_prev, B_prev) / len(V))
+    live = np.flatnonzero(norms)
+    if len(live) <= 5 * k:
+        raise ValueError(
+            f"LOBPCG needs more than 5 k = {5 * k} columns that are not zero; B_prev has "
+            f"{len(live)}. Use best_neurons."
+        )
+    # Columns of norm one: the cheapest preconditioner.
+    A = np.ascontiguousarray(B_prev[:, live]) / norms[live]
+    N = A.T @ V / n
+    moment = LinearOperator((len(live),) * 2, matvec=lambda v: A.T @ (A @ v) / n,
+                            matmat=lambda v: A.T @ (A @ v) / n, dtype=float)  # fmt: skip
+    target = LinearOperator((len(live),) * 2, matvec=lambda v: N @ (N.T @ v),
+                            matmat=lambda v: N @ (N.T @ v), dtype=float)  # fmt: skip
+    _, start, _ = np.linalg.svd(N.T, full_matrices=False)
+    largest = float(np.linalg.norm(N, 2)) or 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        _, alpha, residuals = lobpcg(
+            target, start[:k].T, B=moment, tol=tol * largest, maxiter=maxiter, largest=True,
+            retResidualNormsHistory=True,
+        )  # fmt: skip
+    if not residuals[-1].max() <= 10 * tol * largest:
+        raise ValueError(
+            f"LOBPCG did not reach tol = {tol:g} in {maxiter} steps; the largest residual is "
+            f"{residuals[-1].max() / largest:.2g}. Raise maxiter or tol, or use best_neurons."
+        )
+    weights = np.zeros((B_prev.shape[1], V.shape[1]))
+    weights[live] = (alpha @ (alpha.T @ N)) / norms[live, None]
+    return _neurons(least_squares.Regression(weights, alpha.T @ N, k, tol * largest), k)
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Sums over samples of products of (B_prev, B, V): batches add up, whatever their sizes.
+
+    All that the best update, the best neurons and what they leave need, in memory that does not
+    grow with n, and in one pass: the moments of what the best update leaves follow from these.
+
+    Attributes
+    ----------
+    n : int
+    previous : (q', q')
+        Sum of B_prev^T B_prev.
+    cross : (q', q)
+        Of B_prev^T B.
+    own : (q, q)
+        Of B^T B.
+    previous_goal : (q', p)
+        Of B_prev^T V.
+    goal : (q, p)
+        Of B^T V.
+    desired : (p, p)
+        Of V^T V.
+
+    Source: TINY section 3.2, S and N (TINY-Prop-3.2-weights); appendix C, estimation batches.
+    """
+
+    n: int
+    previous: np.ndarray
+    cross: np.ndarray
+    own: np.ndarray
+    previous_goal: np.ndarray
+    goal: np.ndarray
+    desired: np.ndarray
+
+    def __add__(self, other: "Moments") -> Self:
+        if not isinstance(other, Moments):
+            return NotImplemented
+        pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
+        if any(np.shape(a) != np.shape(b) for a, b in pairs):
+            raise ValueError("moments of different layers do not add up: their shapes differ.")
+        return type(self)(*(a + b for a, b in pairs))
+
+    def best_update(self) -> np.ndarray:
+        """As `best_update`: (p, q)."""
+        S, N = self.own / self.n, self.goal / self.n
+        return np.ascontiguousarray(least_squares.regress_moments(S, N).weights.T)
+
+    def lack(self) -> float:
+        """The mean of |V - B U^T|^2 that the best update U leaves, up to half the digits."""
+        explained = np.vdot(self.best_update().T, self.goal)
+        return max(float(self.desired.trace() - explained), 0.0) / self.n
+
+    def best_neurons(self, k: int) -> Neurons:
+        """The best k neurons for what the best update leaves, as `best_neurons`."""
+        N = (self.previous_goal - self.cross @ self.best_update().T) / self.n
+        return best_neurons_from_moments(self.previous / self.n, N, k)
+
+    def joint_neurons(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """As `joint_neurons`: update, fan_in, fan_out, strengths."""
+        k = validation.as_integer(k, "k", at_least=1, at_most=len(self.desired))
+        own, n = self.own / self.n, self.n
+        explained = least_squares.regress_moments(own, self.cross.T / n).weights
+        S = self.previous / n - self.cross @ explained / n
+        least = EXPLAINED_MOMENTS * self.previous.diagonal() / n
+        dead = S.diagonal() <= least
+        S = (S + S.T) / 2
+        S[dead], S[:, dead] = 0.0, 0.0
+        N = self.previous_goal / n - explained.T @ self.goal / n
+        N[dead] = 0.0
+        neurons = best_neurons_from_moments(S, N, k)
+        left = self.goal / n - (self.cross.T / n) @ neurons.fan_in.T @ neurons.fan_out.T
+        update = least_squares.regress_moments(own, left).weights.T
+        return np.ascontiguousarray(update), *neurons
+
+
+def moments(B_prev: Any, B: Any, V: Any) -> Moments:
+    """The sums that one batch adds to the statistics of a layer's growth.
+
+    Parameters
+    ----------
+    B_prev : (n, q')
+        What new neurons read.
+    B : (n, q)
+        Input of the layer that will read them.
+    V : (n, p)
+        Its desired update.
+
+    Returns
+    -------
+    Moments
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arrays that do not fit each other.
+
+    Source: TINY section 3.2, S and N (TINY-Prop-3.2-weights).
+    """
+    B, V = _checked(B, V, "B")
+    A = validation.as_array(B_prev, "B_prev", (len(B), "q"), hint="One row a sample.")
+    return Moments(len(B), A.T @ A, A.T @ B, B.T @ B, A.T @ V, B.T @ V, V.T @ V)
+
+
+# Section 2.3 and Definition 3.1: where the bottleneck is ----------------------------------------
+
+
+class Bottleneck(NamedTuple):
+    """What a layer's desired update asks for, in units of the mean over samples of |V|^2.
+
+    Attributes
+    ----------
+    desired : float
+        The mean of |V|^2.
+    reachable : float
+        Its part that the layer's own weights can follow.
+    lack : float
+        desired - reachable, the paper's lack of expressivity over n.
+    by_neurons : float
+        The part of `lack` that neurons added to the layer before would remove, the old weights
+        readjusted; 0 for the first layer, which no neurons feed.
+
+    Source: TINY Def 3.1, eq 2 (TINY-Def-3.1), restricted to one layer's weights as in section 3.1.
+    """
+
+    desired: float
+    reachable: float
+    lack: float
+    by_neurons: float
+
+
+def bottlenecks(
+    network: "MLP | Shallow", X: Any, Y: Any, loss: "str | losses.Loss"
+) -> tuple[Bottleneck, ...]:
+    """Which layers cannot follow the gradient, and what new neurons would do about it.
+
+    Parameters
+    ----------
+    network : MLP, or Shallow with ridge neurons
+    X, Y, loss : as for `networks.check`
+
+    Returns
+    -------
+    tuple of Bottleneck
+        One a layer, the output last. Divide by `desired` to compare layers.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `desired_updates` does.
+
+    Source: TINY Def 3.1 (TINY-Def-3.1), section 3.2.
+    """
+    _, inputs, _, goals, _ = _activity(network, X, Y, loss)
+    found = []
+    for layer, (B, V) in enumerate(zip(inputs, goals, strict=True)):
+        desired = float(np.vdot(V, V)) / len(V)
+        lack = float(np.linalg.norm(V - B @ least_squares.regress(B, V).weights) ** 2) / len(V)
+        gain = 0.0
+        if layer > 0:
+            gain = float((joint_neurons(B, inputs[layer - 1], V, V.shape[1])[3] ** 2).sum())
+        found.append(Bottleneck(desired, desired - lack, lack, min(gain, lack)))
+    return tuple(found)
+
+
+# Sections 3.2 and 3.3: deciding ----------------------------------------------------------------
+
+
+def decide(
+    network: "MLP | Shallow",
+    X: Any,
+    Y: Any,
+    loss: "str | losses.Loss",
+    *,
+    layer: "int | str" = "all",
+    most: int | None = None,
+    threshold: float = 0.0,
+    old_weights: str = "sequential",
+    size: float = 0.01,
+    line_search: bool = False,
+) -> growth.Plan:
+    """The K-update: the neurons to add, and the move of the old weights that goes with them.
+
+    The plan's coefficient is the derivative of the mean loss along all that the plan does,
+    propagated forward through the network; the sum of strengths[k]**2 that the paper prints is its
+    value only where nothing else moves (`old_weights="fixed"`) and the activation is smooth at
+    zero. Fan-ins are divided by the slope there, the mean of both sides at a kink, so that at size
+    1 the linear parts are the best fit to the desired update. A kink adds |fan_in . b| to a neuron,
+    whose sign turns with the neuron's: each gets the sign that lowers the loss.
+
+    Parameters
+    ----------
+    network : MLP, or Shallow with ridge neurons that are zero at zero
+    X, Y, loss : as for `networks.check`
+    layer : int, "all" or "bottleneck"
+        The hidden layer that grows; every one; or the one whose new neurons promise most.
+    most : int, optional
+        k >= 1, the most neurons for one layer: as many as the rank by default.
+    threshold : float
+        >= 0: neuron k is added when strengths[k]**2 is above it. (The paper's tau over the loss;
+        it multiplies by the loss, which asks for more the better the fit.)
+    old_weights : "sequential", "joint" or "fixed"
+        Move the weights of the layer that reads the new neurons by their best update, and find the
+        neurons for the rest, as the paper does; find both together (`joint_neurons`); or leave them
+        and find neurons for all of the desired update.
+    size : float
+        gamma > 0. The decrease is promised for small sizes.
+    line_search : bool
+        Choose the size, and with "sequential" first an amplitude of its own for the move, by
+        `amplitude`; `size` is where the search starts.
+
+    Returns
+    -------
+    growth.Plan
+        Order 1, remainder 2, for sizes > 0. Without edits when no neuron's gain is above the
+        threshold, which is a result and not an error.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For options out of range, activations that are flat at zero, Shallow networks whose neurons
+        are not zero at zero, and as `desired_updates` does.
+
+    Source: TINY Props 3.1 and 3.2, eqs 4 to 7 (TINY-Prop-3.2-loss, TINY-Eq-dev, TINY-Eq-6,
+    TINY-keep). Signs, sigma'(0) and cross terms differ from the print: see the errata.
+    """
+    old_weights = validation.one_of(old_weights, "old_weights", ("sequential", "joint", "fixed"))
+    most = None if most is None else validation.as_integer(most, "most", at_least=1)
+    threshold = validation.as_scalar(threshold, "threshold", at_least=0)
+    size = validation.as_scalar(size, "size", above=0)
+    line_search = validation.as_bool(line_search, "line_search")
+    activity = _activity(network, X, Y, loss)
+    chosen = _layers(layer, len(activity.inputs) - 1)
+    slopes = _slopes(network, activity.activation)
+    grown = [_extension(activity, at, slopes, most, threshold, old_weights) for at in chosen]
+    if layer == "bottleneck":
+        grown = [max(grown, key=lambda extension: extension[0])]
+    moves = [edit for _, edits in grown for edit in edits if isinstance(edit, growth.Move)]
+    adds = [edit for _, edits in grown for edit in edits if isinstance(edit, growth.Add)]
+    if not adds:
+        return growth.Plan((), size, 0.0, 1, 2, "No neuron's gain is above the threshold.")
+    if line_search:
+        size, share = _amplitudes(network, X, Y, loss, moves, adds, size, old_weights)
+        if size == 0:
+            return growth.Plan((), 1.0, 0.0, 1, 2, "No size of the new neurons lowers the loss.")
+        moves = [growth.Move(edit.layer, share * edit.direction) for edit in moves]
+    edits: tuple[growth.Edit, ...] = (*moves, *adds)
+    coefficient = _first_order(activity, edits)
+    if coefficient >= 0:
+        return growth.Plan((), size, 0.0, 1, 2, "The neurons found do not lower the loss.")
+    count = sum(len(edit.fan_in) for edit in adds)
+    message = f"{count} neurons are added, in {len(adds)} of {len(activity.inputs) - 1} layers."
+    return growth.Plan(edits, size, coefficient, 1, 2, message)
+
+
+def amplitude(loss_at: Callable[[float], float], start: float = 1.0) -> float:
+    """A size at which the loss is lower: the line search of eqs 6 and 7.
+
+    From `start` the size is doubled while that lowers the loss, or halved until it is lower than at
+    zero, and then moved towards the minimum in between.
+
+    Parameters
+    ----------
+    loss_at : callable
+        The loss at a size >= 0.
+    start : float
+        > 0.
+
+    Returns
+    -------
+    float
+        0 when no size tried lowers the loss by more than rounding.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a start that is not positive.
+
+    Source: TINY eqs 6 and 7 (TINY-Eq-6). The paper names no algorithm.
+    """
+    size = validation.as_scalar(start, "start", above=0)
+
+    def at(size: float) -> float:
+        value = loss_at(size)
+        return value if np.isfinite(value) else np.inf
+
+    before = at(0.0)
+    enough, value = before - ROUNDINGS * EPS * abs(before), at(size)
+    for _ in range(HALVINGS):
+        if value < enough:
+            break
+        size, value = size / 2, at(size / 2)
+    else:
+        return 0.0
+    for _ in range(HALVINGS):
+        if not (further := at(2 * size)) < value:
+            break
+        size, value = 2 * size, further
+    step = size / 2
+    for _ in range(NARROWINGS):
+        tried = {other: at(other) for other in (size - step, size + step)}
+        best = min(tried, key=tried.__getitem__)
+        if tried[best] < value:
+            size, value = best, tried[best]
+        step /= 2
+    return size
+
+
+def _amplitudes(
+    network: "MLP | Shallow", X: Any, Y: Any, loss: Any, moves: list[growth.Move],
+    adds: list[growth.Add], start: float, old_weights: str,
+) -> tuple[float, float]:  # fmt: skip
+    """gamma and gamma_0 / gamma: one after the other, or the same for both."""
+    X, Y, loss = networks.check(network, X, Y, loss)
+
+    def along(base: Any, edits: Sequence[growth.Edit]) -> float:
+        plan = growth.Plan(tuple(edits), 1.0, 0.0, 1, 2)
+
+        def loss_at(size: float) -> float:
+            with np.errstate(over="ignore", invalid="ignore"):
+                moved = growth.apply(base, plan, size)
+                return float(loss.samples(moved._forward(X, moved.arrays).output, Y).mean())
+
+        return amplitude(loss_at, start)
+
+    if old_weights != "sequential":
+        return along(network, [*moves, *adds]), 1.0
+    first = along(network, moves)
+    moved = growth.apply(network, growth.Plan(tuple(moves), first, 0.0, 1, 2))
+    second = along(moved, adds)
+    return second, first / second if second else 0.0
+
+
+def _extension(
+    activity: "_Activity", layer: int, slopes: tuple[float, float, float], most: int | None,
+    threshold: float, old_weights: str,
+) -> tuple[float, list[growth.Edit]]:  # fmt: skip
+    """The gain of the neurons that a layer gets, and the edits: none, or an Add behind its Move."""
+    B_prev, B, V = *activity.inputs[layer : layer + 2], activity.goals[layer + 1]
+    k = min(most or V.shape[1], V.shape[1])
+    # Of the rest of a rounding, no neuron comes.
+    least = max(threshold, float(np.vdot(V, V)) / len(V) * EXPLAINED**2)
+    update = np.zeros((V.shape[1], B.shape[1]))
+    rest = V
+    if old_weights == "sequential":
+        update = best_update(B, V)
+        rest = V - B @ update.T
+    if old_weights == "joint":
+        update, *found = joint_neurons(B, B_prev, V, k)
+        neurons = Neurons(*found)
+    else:
+        neurons = best_neurons(B_prev, rest, k)
+    kept = int((neurons.strengths**2 > least).sum())
+    if kept == 0:
+        return 0.0, []
+    if old_weights == "joint" and kept < k:
+        update, *found = joint_neurons(B, B_prev, V, kept)
+        neurons = Neurons(*found)
+    at_zero, left, right = slopes
+    fan_in, fan_out = neurons.fan_in[:kept] * 2 / (left + right), neurons.fan_out[:, :kept]
+    if left != right:
+        # By the part that does not see the neuron's sign but for its fan-out's.
+        bend = (right - left) * np.einsum("nk,nk->k", V @ fan_out, np.abs(B_prev @ fan_in.T))
+        signs = np.where(bend < 0, -1.0, 1.0)
+        fan_in, fan_out = fan_in * signs[:, None], fan_out * signs
+    bias = -at_zero * fan_out.sum(axis=1) if at_zero else None
+    edits: list[growth.Edit] = [growth.Add(layer, fan_in, fan_out, bias=bias)]
+    if old_weights != "fixed":
+        edits.insert(0, growth.Move(layer + 1, update))
+    return float((neurons.strengths[:kept] ** 2).sum()), edits
+
+
+def _layers(layer: Any, hidden: int) -> list[int]:
+    if isinstance(layer, str):
+        validation.one_of(layer, "layer", ("all", "bottleneck"))
+        return list(range(hidden))
+    return [validation.as_integer(layer, "layer", at_least=0, at_most=hidden - 1)]
+
+
+def _slopes(
+    network: "MLP | Shallow", activation: activations.Activation
+) -> tuple[float, float, float]:
+    """The activation at zero, and its slopes to the left and to the right of it."""
+
+    def around_zero(given: activations.Activation) -> tuple[float, float, float]:
+        left, right = given.derivative(np.array([0.0, np.nextafter(0.0, 1.0)]))
+        return float(given.value(np.zeros(1))[0]), float(left), float(right)
+
+    at_zero, left, right = around_zero(activation)
+    if abs(left + right) <= EPS:
+        every = activations._BY_NAME.values()
+        steep = [a.name for a in every if abs(sum(around_zero(a)[1:])) > EPS]
+        raise ValueError(
+            f"new neurons start at zero, where {activation.name} is flat: to first order they do "
+            f"nothing. Use one of {', '.join(steep)}, or add random neurons."
+        )
+    if at_zero and isinstance(network, Shallow):
+        raise ValueError(
+            f"new neurons of size zero have the value {activation.name}(0) = {at_zero:g}, which a "
+            "Shallow network has no bias to take back. Use an MLP."
+        )
+    return at_zero, left, right
+
+
+def _first_order(activity: "_Activity", edits: Sequence[growth.Edit]) -> float:
+    """The derivative of the mean loss in the plan's size at 0+, kinks of the network included."""
+    activation, inputs, states, goals, matrices = activity
+    right = activation.derivative(np.nextafter(0.0, 1.0) * np.ones(1))[0]
+
+    def along(state: np.ndarray, change: np.ndarray) -> np.ndarray:
+        at_kink = (state == 0) & (change > 0)
+        return np.where(at_kink, right, activation.derivative(state)) * change
+
+    below = np.zeros_like(states[0][:, :0])
+    for k, W in enumerate(matrices):
+        change = below @ W[:, : below.shape[1]].T
+        for edit in edits:
+            if isinstance(edit, growth.Move) and edit.layer == k:
+                change += inputs[k] @ edit.direction.T
+            if isinstance(edit, growth.Add) and edit.layer == k - 1:
+                start = inputs[k - 1] @ edit.fan_in.T
+                change += along(np.zeros_like(start), start) @ edit.fan_out.T
+        below = along(states[k], change)
+    return -float(np.vdot(goals[-1], change)) / len(change)
+
+
+class _Activity(NamedTuple):
+    """A network as a chain of matrices; inputs with the columns of ones, states before sigma."""
+
+    activation: activations.Activation
+    inputs: list[np.ndarray]
+    states: list[np.ndarray]
+    goals: tuple[np.ndarray, ...]
+    matrices: list[np.ndarray]
+
+
+def _activity(network: Any, X: Any, Y: Any, loss: Any) -> _Activity:
+    X, Y, loss = networks.check(network, X, Y, loss)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if isinstance(network, MLP):
+            activation, matrices = activations.get(network.activation), list(network.arrays)
+            trace = network._forward(X, network.arrays)
+            inputs, states = trace.inputs, trace.states
+        elif isinstance(network.neuron, Ridge):
+            activation = network.neuron.activation
+            matrices = [network.theta, network.weights.reshape(len(network.theta), -1).T]
+            inputs, states = [X], [X @ network.theta.T]
+            inputs.append(activation.value(states[0]))
+            states.append(inputs[1] @ matrices[1].T)
+        else:
+            raise ValueError(
+                f"{network.neuron.name} neurons have no pre-activations. Use ridge neurons or an "
+                "MLP."
+            )
+        goals = [-loss.slope(states[-1], Y)]
+        for k in range(len(matrices) - 1, 0, -1):
+            back = goals[0] @ matrices[k][:, : states[k - 1].shape[1]]
+            goals.insert(0, back * activation.derivative(states[k - 1]))
+    networks.refuse_overflow(goals, "the gradient of the loss")
+    return _Activity(activation, inputs, states, tuple(goals), matrices)
+
+
+def _neurons(regression: least_squares.Regression, k: int) -> Neurons:
+    """The projection B W, cut to rank k."""
+    weights, root, rank, noise = regression
+    _, values, Z = np.linalg.svd(root)
+    strengths = np.zeros(k)
+    strengths[: min(k, rank, len(values))] = values[: min(k, rank)]
+    strengths[strengths <= noise] = 0.0
+    fan_out = kernels.signed(Z[:k]) * (strengths > 0)[:, None]
+    fan_in = fan_out @ weights.T
+    networks.refuse_overflow([fan_in], "the best neurons' fan-in")
+    return Neurons(fan_in, np.ascontiguousarray(fan_out.T), strengths)
+
+
+def _checked(B: Any, V: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    B = validation.as_array(B, name, ("n", "q"), flat=f"Use {name}[:, None] for one column.")
+    V = validation.as_array(
+        V, "V", (len(B), "p"), hint="One row a sample.", flat="Use V[:, None] for one neuron."
+    )
+    return B, V
