@@ -26,12 +26,12 @@ GALLERY_BYTES = 150_000
 
 @dataclass(frozen=True)
 class Made:
-    """A finished figure: the files of its folder, its record, a small picture, what to print."""
+    """A finished figure: the files of its folder, its record, the drawing, what to print."""
 
     script: Script
     files: dict[str, bytes]
     record: dict[str, Any]
-    thumbnail: bytes
+    figure: Any
     claims: list[Claim]
     summary: str
 
@@ -50,7 +50,6 @@ def make(script: Script, run: Run, *, full: bool) -> Made:
         figure = module.plot(data)
         files["figure.svg"] = style.rendered(figure, "svg")
         files["figure.png"] = style.rendered(figure, "png")
-        thumbnail = _thumbnail(figure)
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
     record = {
@@ -73,7 +72,7 @@ def make(script: Script, run: Run, *, full: bool) -> Made:
     }
     files["record.json"] = strict_json(record)
     summary = module.summary(data) if hasattr(module, "summary") else ""
-    return Made(script, files, json.loads(files["record.json"]), thumbnail, claims, summary)
+    return Made(script, files, json.loads(files["record.json"]), figure, claims, summary)
 
 
 def load(script: Script) -> ModuleType:
@@ -100,7 +99,9 @@ def write_docs(made: Made, docs: Path) -> None:
     records, mode = docs / "records", made.record["mode"]
     write_whole(records / f"{made.script.id}.{mode}.json", made.files["record.json"])
     if mode == "full" or not (records / f"{made.script.id}.full.json").exists():
-        write_whole(docs / "gallery" / f"{made.script.id}.png", made.thumbnail)
+        with style.applied():
+            picture = _thumbnail(made.figure)
+        write_whole(docs / "gallery" / f"{made.script.id}.png", picture)
 
 
 def lost(made: Made, docs: Path) -> list[str]:

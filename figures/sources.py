@@ -36,16 +36,20 @@ def versions() -> dict[str, str]:
 @cache
 def sources(module: Path) -> tuple[str, tuple[Path, ...]]:
     """Hash and paths of the sources that functions of `module` rest on, as first found."""
+    texts: dict[Path, str] = {}
     trees: dict[Path, ast.Module] = {}
     waiting = [module]
     while waiting:
         path = waiting.pop()
         if path not in trees and path.stem not in RUNNER and path.is_file():
-            trees[path] = _cells_only(_parsed(path)) if path == module else _parsed(path)
+            texts[path] = path.read_text(encoding="utf-8")
+            tree = _parsed(texts[path])
+            trees[path] = _cells_only(tree) if path == module else tree
             waiting += _imported(trees[path], path.parent)
     digest = hashlib.sha256()
     for path in sorted(trees):
-        digest.update(f"{path.name}\n{ast.dump(trees[path])}\n".encode())
+        text = ast.dump(trees[path]) if path == module else _dumped(texts[path])
+        digest.update(f"{path.name}\n{text}\n".encode())
     return digest.hexdigest(), tuple(trees)
 
 
@@ -54,14 +58,20 @@ def last_edit(module: Path) -> float:
     return max(path.stat().st_mtime for path in sources(module)[1])
 
 
-def _parsed(path: Path) -> ast.Module:
+@cache
+def _parsed(source: str) -> ast.Module:
     """The module without comments and docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
             if ast.get_docstring(node) is not None:
                 del node.body[0]
     return tree
+
+
+@cache
+def _dumped(source: str) -> str:
+    return ast.dump(_parsed(source))
 
 
 def _imported(tree: ast.Module, folder: Path) -> list[Path]:
