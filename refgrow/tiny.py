@@ -30,6 +30,7 @@ HALVINGS = 40  # of a line search, and as many doublings
 NARROWINGS = 6  # of the bracket of a line search: the minimum to a hundredth of the size
 ROUNDINGS = 64  # by which a loss must be lower to be lower
 EXPLAINED = 1e-10  # the share of B_prev's norm down to which B is taken to explain a column
+GROSS = 1e-2  # by which moments may contradict each other, relative to the larger
 EXPLAINED_MOMENTS = 1e-10  # the same for its square, which is all that moments know
 
 
@@ -174,8 +175,8 @@ def best_neurons_from_moments(S: Any, N: Any, k: int) -> Neurons:
     Raises
     ------
     ValueError, TypeError
-        For an S that is not symmetric or far from semi-definite, arrays that do not fit each other,
-        k out of range.
+        For an S that is not symmetric, moments that cannot be any activations', arrays that do not
+        fit each other, k out of range.
 
     Source: TINY Prop 3.2 (TINY-Prop-3.2-weights), appendix B.3 for semi-definite S (TINY-B.3).
     """
@@ -184,7 +185,16 @@ def best_neurons_from_moments(S: Any, N: Any, k: int) -> Neurons:
         raise ValueError(f"S must be one matrix of shape (q, q); got shape {S.shape}.")
     N = validation.as_array(N, "N", (len(S), "p"), hint="S and N have one row an input.")
     k = validation.as_integer(k, "k", at_least=1, at_most=N.shape[1])
-    return _neurons(least_squares.regress_moments(S, N), k)
+    regression = least_squares.regress_moments(S, N)
+    norms = np.sqrt(np.maximum(S.diagonal(), 0.0))
+    off = np.abs(N - S @ regression.weights) / np.where(norms, norms, 1.0)[:, None]
+    own = np.abs(N) / np.where(norms, norms, 1.0)[:, None]
+    if (S.diagonal() < 0).any() or off.max() > GROSS * own.max():
+        raise ValueError(
+            "S and N must be moments of the same activations: S positive semi-definite, N in the "
+            f"span of its columns. N is off by {off.max() / (own.max() or 1):.2g} of its size."
+        )
+    return _neurons(regression, k)
 
 
 def joint_neurons(
@@ -289,12 +299,12 @@ def best_neurons_by_lobpcg(
                             matmat=lambda v: A.T @ (A @ v) / n, dtype=float)  # fmt: skip
     target = LinearOperator((len(live),) * 2, matvec=lambda v: N @ (N.T @ v),
                             matmat=lambda v: N @ (N.T @ v), dtype=float)  # fmt: skip
-    _, start, _ = np.linalg.svd(N.T, full_matrices=False)
+    start = np.linalg.svd(N, full_matrices=False)[0][:, :k]
     largest = float(np.linalg.norm(N, 2)) or 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         _, alpha, residuals = lobpcg(
-            target, start[:k].T, B=moment, tol=tol * largest, maxiter=maxiter, largest=True,
+            target, start, B=moment, tol=tol * largest, maxiter=maxiter, largest=True,
             retResidualNormsHistory=True,
         )  # fmt: skip
     if not residuals[-1].max() <= 10 * tol * largest:
@@ -362,7 +372,8 @@ class Moments:
     def best_neurons(self, k: int) -> Neurons:
         """The best k neurons for what the best update leaves, as `best_neurons`."""
         N = (self.previous_goal - self.cross @ self.best_update().T) / self.n
-        return best_neurons_from_moments(self.previous / self.n, N, k)
+        k = validation.as_integer(k, "k", at_least=1, at_most=len(self.desired))
+        return _neurons(least_squares.regress_moments(self.previous / self.n, N), k)
 
     def joint_neurons(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """As `joint_neurons`: update, fan_in, fan_out, strengths."""
@@ -376,7 +387,7 @@ class Moments:
         S[dead], S[:, dead] = 0.0, 0.0
         N = self.previous_goal / n - explained.T @ self.goal / n
         N[dead] = 0.0
-        neurons = best_neurons_from_moments(S, N, k)
+        neurons = _neurons(least_squares.regress_moments(S, N), k)
         left = self.goal / n - (self.cross.T / n) @ neurons.fan_in.T @ neurons.fan_out.T
         update = least_squares.regress_moments(own, left).weights.T
         return np.ascontiguousarray(update), *neurons
