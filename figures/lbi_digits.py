@@ -21,7 +21,7 @@ from refgrow import baselines, data, losses, networks, optimizers, splitlbi, tra
 
 Mask = tuple[np.ndarray, ...]
 
-MASKS = ("SplitLBI", "its largest weights", "largest after training", "random")
+MASKS = ("SplitLBI", "its largest weights", "lottery ticket", "one-shot pruning", "random")
 # How much lower an accuracy on the tests may be and still count as comparable, in all figures.
 COMPARABLE = 0.01
 LOSS = "softmax_cross_entropy"
@@ -322,7 +322,9 @@ def tickets(
     The masks at each epoch of `stops`, all with as many weights (neurons, where these are the
     groups) as SplitLBI's: SplitLBI's; the largest weights of the same run at the same epoch; the
     largest after a whole training by SGD; random ones, as many a layer as SplitLBI's. Every network
-    goes back to its start, and is retrained as SGD trains the dense one.
+    goes back to its start, and is retrained as SGD trains the dense one; with the largest after
+    training that is a lottery ticket. One-shot pruning keeps the same weights as the ticket, and
+    tunes them from where training had left them: twice the training of the others.
 
     Returns the density by epoch, the shares of weights kept at the stops, the accuracies on the
     tests: of the dense networks at the end, and by mask and stop.
@@ -353,16 +355,19 @@ def tickets(
     found: dict[str, list[float]] = {name: [] for name in MASKS}
     for stop in stops:
         mask, there = kept[stop]
-        masks = {
-            "SplitLBI": mask,
-            "its largest weights": largest(there, mask, by),
-            "largest after training": largest(dense, mask, by),
-            "random": at_random(first, mask, by, seed_for("digits", "random mask", seed, stop)),
+        trained = largest(dense, mask, by)
+        drawn = at_random(first, mask, by, seed_for("digits", "random mask", seed, stop))
+        sparse_from = {
+            "SplitLBI": (mask, first),
+            "its largest weights": (largest(there, mask, by), first),
+            "lottery ticket": (trained, first),
+            "one-shot pruning": (trained, dense),
+            "random": (drawn, first),
         }
         shares.append(share(mask))
-        for name, one in masks.items():
+        for name, (one, origin) in sparse_from.items():
             pair = baselines.masked_optimizer(optimizer(first, "SGD Mom-Wd", setting), one)
-            found[name].append(accuracy(fitted(pair, baselines.masked(first, one))))
+            found[name].append(accuracy(fitted(pair, baselines.masked(origin, one))))
     return {
         "density": np.array(density),
         "shares": np.array(shares),

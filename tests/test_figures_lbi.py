@@ -217,10 +217,14 @@ def test_tickets_are_retrained_masks(by, monkeypatch):
     cell = {**SMALL, **SPARSE, "lam": lam, "groups": by, "method": "SplitLBI Mom-Wd"}
     result = lbi_digits.tickets(stops=[2, 3], **cell)
     assert len(seen) == 2 * len(lbi_digits.MASKS)
-    for start, _ in seen:  # everything goes back to the start
-        np.testing.assert_array_equal(start.arrays[0], network(1).arrays[0])
+    for (origin, mask), name in zip(seen, 2 * lbi_digits.MASKS, strict=True):
+        back = np.array_equal(origin.arrays[0], network(1).arrays[0])
+        assert back == (name != "one-shot pruning")  # which alone keeps what it has learnt
+        if name == "one-shot pruning":
+            assert all(np.array_equal(a, b) for a, b in zip(mask, ticket, strict=True))
+        ticket = mask
     for k in range(2):
-        sizes = [sum(kept(mask)) for _, mask in seen[4 * k : 4 * k + 4]]
+        sizes = [sum(kept(mask)) for _, mask in seen[5 * k : 5 * k + 5]]
         if by == "weight":
             assert len(set(sizes)) == 1
         assert result["shares"][k] == sizes[0] / (784 * 12 + 12 * 8 + 80)
@@ -318,12 +322,13 @@ def test_verdicts_on_density_and_accuracy():
 def test_verdicts_on_masks():
     found = {name: np.array([[0.9, 0.8]]) for name in lbi_digits.MASKS}
     found |= {"shares": np.array([[0.1, 0.2]]), "dense": np.array([0.905])}
-    found["largest after training"] = np.array([[0.905, 0.9]])
+    found["lottery ticket"] = np.array([[0.905, 0.9]])
+    found["one-shot pruning"] = np.array([[0.92, 0.8]])
     found["random"] = np.array([[0.5, 0.9]])
     claims = lbi_fig5_masks._claims("weight", found)
     shares = [claim.share for claim in claims]
-    # Comparable and better: its largest weights, the largest after training, random; dense.
-    assert shares == [1, 0, 0.5, 0, 0.5, 0.5, 0.5]
+    # Comparable and better: its largest weights, ticket, one-shot pruning, random; dense.
+    assert shares == [1, 0, 0.5, 0, 0.5, 0, 0.5, 0.5, 0.5]
 
 
 def test_verdicts_on_rewinding():
