@@ -217,12 +217,12 @@ def test_tickets_are_retrained_masks(by, monkeypatch):
     cell = {**SMALL, **SPARSE, "lam": lam, "groups": by, "method": "SplitLBI Mom-Wd"}
     result = lbi_digits.tickets(stops=[2, 3], **cell)
     assert len(seen) == 2 * len(lbi_digits.MASKS)
-    for (origin, mask), name in zip(seen, 2 * lbi_digits.MASKS, strict=True):
+    for (origin, _), name in zip(seen, 2 * lbi_digits.MASKS, strict=True):
         back = np.array_equal(origin.arrays[0], network(1).arrays[0])
         assert back == (name != "one-shot pruning")  # which alone keeps what it has learnt
-        if name == "one-shot pruning":
-            assert all(np.array_equal(a, b) for a, b in zip(mask, ticket, strict=True))
-        ticket = mask
+    for k in (0, 5):  # with the ticket's weights
+        for ticket, pruned in zip(seen[k + 2][1], seen[k + 3][1], strict=True):
+            np.testing.assert_array_equal(ticket, pruned)
     for k in range(2):
         sizes = [sum(kept(mask)) for _, mask in seen[5 * k : 5 * k + 5]]
         if by == "weight":
