@@ -26,7 +26,8 @@ from refgrow.networks import MLP, Shallow
 from refgrow.neurons import Ridge
 
 EPS = least_squares.EPS
-HALVINGS = 40  # of a line search, and as many doublings
+HALVINGS = 40  # of a line search
+DOUBLINGS = 14  # where the loss falls for ever, as on separable classes, there is no minimum
 NARROWINGS = 6  # of the bracket of a line search: the minimum to a hundredth of the size
 ROUNDINGS = 64  # by which a loss must be lower to be lower
 EXPLAINED = 1e-10  # the share of B_prev's norm down to which B is taken to explain a column
@@ -526,7 +527,9 @@ def decide(
         gamma > 0. The decrease is promised for small sizes.
     line_search : bool
         Choose the size, and with "sequential" first an amplitude of its own for the move, by
-        `amplitude`; `size` is where the search starts.
+        `amplitude`; `size` is where the search starts. The plan then lowers the loss at its size;
+        its coefficient, still the slope at zero, can be positive where the neurons help only once
+        the old weights have moved.
 
     Returns
     -------
@@ -565,7 +568,7 @@ def decide(
         moves = [growth.Move(edit.layer, share * edit.direction) for edit in moves]
     edits: tuple[growth.Edit, ...] = (*moves, *adds)
     coefficient = _first_order(activity, edits)
-    if coefficient >= 0:
+    if coefficient >= 0 and not line_search:
         return growth.Plan((), size, 0.0, 1, 2, "The neurons found do not lower the loss.")
     count = sum(len(edit.fan_in) for edit in adds)
     message = f"{count} neurons are added, in {len(adds)} of {len(activity.inputs) - 1} layers."
@@ -575,8 +578,8 @@ def decide(
 def amplitude(loss_at: Callable[[float], float], start: float = 1.0) -> float:
     """A size at which the loss is lower: the line search of eqs 6 and 7.
 
-    From `start` the size is doubled while that lowers the loss, or halved until it is lower than at
-    zero, and then moved towards the minimum in between.
+    From `start` the size is doubled while that lowers the loss, 14 times at most, or halved until
+    it is lower than at zero, and then moved towards the minimum in between.
 
     Parameters
     ----------
@@ -611,7 +614,7 @@ def amplitude(loss_at: Callable[[float], float], start: float = 1.0) -> float:
         size, value = size / 2, at(size / 2)
     else:
         return 0.0
-    for _ in range(HALVINGS):
+    for _ in range(DOUBLINGS):
         if not (further := at(2 * size)) < value:
             break
         size, value = 2 * size, further

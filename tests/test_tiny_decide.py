@@ -308,7 +308,8 @@ def test_the_line_search_finds_a_size_that_lowers_the_loss(evidence, activation,
     before, after = value(net(X), Y), value(growth.apply(net, plan)(X), Y)
     evidence(size=plan.size, before=before, after=after)
     assert after < before
-    for factor in (0.5, 2.0):  # a minimum, if only a local one, along the neurons' amplitude
+    # A minimum, if only a local one, along the neurons' amplitude, or the end of the search.
+    for factor in (0.5, 2.0) if plan.size < 100 else ():
         moves = [growth.Move(e.layer, e.direction / factor if old_weights == "sequential" else
                              e.direction) for e in plan.edits[:-1]]  # fmt: skip
         other = growth.Plan((*moves, plan.edits[-1]), plan.size * factor, 0.0, 1, 2)
@@ -320,7 +321,8 @@ def test_the_line_search_finds_a_size_that_lowers_the_loss(evidence, activation,
 def test_the_amplitude_is_a_local_minimum_or_nothing(evidence):
     assert abs(tiny.amplitude(lambda s: (s - 3.0) ** 2) - 3.0) <= 0.1
     assert abs(tiny.amplitude(lambda s: (s - 3e-4) ** 2) - 3e-4) <= 1e-5
-    assert abs(tiny.amplitude(lambda s: (s - 1e5) ** 2, 0.01) - 1e5) <= 3e3
+    assert abs(tiny.amplitude(lambda s: (s - 1e2) ** 2, 0.01) - 1e2) <= 3
+    assert tiny.amplitude(lambda s: -s, 0.01) <= 0.01 * 2**15  # no minimum: it ends
     for rising in (lambda s: 1 + s, lambda s: 1.0, lambda s: 1 - 1e-15 * s / (1 + s),
                    lambda s: np.inf if s else 1.0, lambda s: np.nan if s else 1.0):  # fmt: skip
         assert tiny.amplitude(rising) == 0.0
@@ -356,7 +358,7 @@ def test_after_the_old_weights_the_neurons_may_not_help(evidence):
         if losses.logistic.value(after(case[1]), case[2]) > 0.1:
             slopes.append(tiny._first_order(tiny._activity(after, *case[1:]), (add,)))
     evidence(lost=lost, worst_slope=max(slopes))
-    assert max(slopes) > 0.01
+    assert 1e-4 < max(slopes) and min(slopes) > -1e-12
     # With the squared loss the last layer's new desired update is the rest itself: they help.
     rng = np.random.default_rng(0)
     net = networks.MLP([2 * rng.normal(size=(2, 2)), 2 * rng.normal(size=(1, 3))])
