@@ -45,6 +45,7 @@ ROUNDING = 1e-13
 # The distance to the span of others, relative to its norm, from which on a neuron counts as
 # independent of them: amplitudes stay below its inverse, and what rounding makes of them small.
 INDEPENDENT = 1e-9
+FAINTEST = 1e-150  # outputs whose squares vanish
 CANDIDATES = 2000  # neurons that are tried at a time
 ALTERNATIONS = 500
 
@@ -235,19 +236,14 @@ def neuron_set(activation: "str | Activation", B: Any, R: Any, *, rng: Any = 0) 
     sigma = activations.get(activation).value
     B, R = _samples(B, R, "R")
     fan_in = _drawn(B, _box(B, None), validation.as_rng(rng))
-    H = sigma(B @ fan_in.T)
-    norms = np.linalg.norm(H, axis=0)
-    fan_in, H = fan_in[norms > 0], H[:, norms > 0] / norms[norms > 0]
-    if not len(fan_in):
-        return _nothing(B, R)
-    _, triangle, order = qr(H, mode="economic", pivoting=True)
-    rank = int((np.abs(np.diag(triangle)) > INDEPENDENT).sum())
-    kept = order[:rank]
-    fan_out = np.linalg.lstsq(H[:, kept], R)[0]
-    decrease = _decrease(R, H[:, kept] @ fan_out)
+    unit, norms = _unit(sigma(B @ fan_in.T))
+    _, triangle, order = qr(unit, mode="economic", pivoting=True)
+    kept = order[: int((np.abs(np.diag(triangle)) > INDEPENDENT).sum())]
+    fan_out = np.linalg.lstsq(unit[:, kept], R)[0]
+    decrease = _decrease(R, unit[:, kept] @ fan_out)
     if decrease <= ROUNDING * (R * R).mean():
         return _nothing(B, R)
-    return Witness(fan_in[kept], (fan_out / norms[norms > 0][kept, None]).T, decrease)
+    return Witness(fan_in[kept], (fan_out / norms[kept, None]).T, decrease)
 
 
 def single_neuron(
@@ -291,15 +287,13 @@ def single_neuron(
     sigma = activations.get(activation).value
     B, R = _samples(B, R, "R")
     fan_in = _drawn(B, _box(B, reach), validation.as_rng(rng))
-    H = sigma(B @ fan_in.T)
-    norms = np.linalg.norm(H, axis=0)
-    unit = np.divide(H, norms, out=np.zeros_like(H), where=norms > 0)
+    unit, norms = _unit(sigma(B @ fan_in.T))
     along = np.linalg.norm(R.T @ unit, axis=0)
     best = int(along.argmax())
     if along[best] <= ROUNDING * np.linalg.norm(R):
         return _nothing(B, R)
-    fan_out = (R.T @ unit[:, best] / norms[best])[:, None]
-    return Witness(fan_in[[best]], fan_out, _decrease(R, H[:, [best]] @ fan_out.T))
+    fan_out = R.T @ unit[:, [best]]
+    return Witness(fan_in[[best]], fan_out / norms[best], _decrease(R, unit[:, [best]] @ fan_out.T))
 
 
 class Shares(NamedTuple):
@@ -601,9 +595,8 @@ def lowering_shares(
     draws = validation.as_integer(draws, "draws", at_least=1)
     scale = validation.as_scalar(scale, "scale", above=0)
     rng = validation.as_rng(rng)
-    H = sigma(B @ (scale * rng.normal(size=(draws, B.shape[1]))).T)
-    along = R @ H
-    live = np.abs(along) > ROUNDING * np.linalg.norm(R) * np.linalg.norm(H, axis=0)
+    along = R @ _unit(sigma(B @ (scale * rng.normal(size=(draws, B.shape[1]))).T))[0]
+    live = np.abs(along) > ROUNDING * np.linalg.norm(R)
     downhill = along * rng.choice([-1.0, 1.0], size=draws) > 0
     return LoweringShares(float(live.mean()), float((live & downhill).mean()))
 
@@ -783,6 +776,15 @@ def _box(B: np.ndarray, reach: Any) -> np.ndarray:
 def _drawn(B: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     draws = max(CANDIDATES, 4 * len(B))
     return np.asarray(rng.uniform(-1, 1, size=(draws, B.shape[1])) * box)
+
+
+def _unit(H: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Neurons scaled to norm one, and their norms; dead ones stay zero, and so do those whose
+    output weights would be of no use."""
+    largest = np.abs(H).max(axis=0)
+    H = np.divide(H, largest, out=np.zeros_like(H), where=largest > FAINTEST)
+    norms = np.linalg.norm(H, axis=0)
+    return np.divide(H, norms, out=H, where=norms > 0), norms * largest
 
 
 def _decrease(R: np.ndarray, moved: np.ndarray) -> float:

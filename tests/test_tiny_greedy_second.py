@@ -10,7 +10,7 @@ import numpy as np
 import oracles
 import pytest
 import scipy.linalg
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import generators, inputs_of, targets_of
 
@@ -73,6 +73,7 @@ def test_the_metric_decides_which_neuron_is_best(evidence):
 
 
 @pytest.mark.statement("TINY-second-order-new")
+@settings(max_examples=25)
 @given(generators)
 def test_with_two_outputs_no_angle_does_better(evidence, rng):
     """For every omega the best alpha is an eigenvector; omega is scanned."""
