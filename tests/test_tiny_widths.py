@@ -111,6 +111,11 @@ def test_ranks_in_a_network_are_those_of_the_schedule(growth, evidence):
         strengths = tiny.best_neurons(B, V, min(N.shape)).strengths
         assert (strengths > 0).sum() == alive
         assert alive == added - layer  # Negative control: layer 1 has no dead neuron.
+        # Without the projection of V its row is back: h1 + 1 rows instead of h1, still 9 columns.
+        if layer == 1:
+            raw = tiny.desired_updates(network, X, Y, "softmax_cross_entropy")[2]
+            values = np.linalg.svd(B.T @ raw, compute_uv=False)
+            assert (values > 1e-10 * values[0]).sum() == min(start[0] + 1, 9)
         # The bias has no row in N, what the old weights leave being orthogonal to it.
         assert np.abs(N[-1]).max() < 1e-12 < np.abs(N[:-1]).max()
 
