@@ -27,6 +27,7 @@ PASSES = 5  # of refinement, before it is given up
 CONVERGED = 1e-14  # the error left after a pass, relative to V
 ACCEPTED = 1e-11  # the same where rounding stops it
 ROWS = 1024  # a block of activations that stays in the cache while it is used twice
+FAR = 1e6  # from where on a rough estimate will do
 MODERATE = 1e100  # sums of squares of numbers up to here neither overflow nor vanish
 
 
@@ -138,7 +139,7 @@ def _by_moments(
     lowest = max(n, q) * EPS * np.sqrt(total) if cutoff is None else cutoff
     dead = EPS * np.sqrt(total) if cutoff is None else cutoff
     normal = _Normal.of(S, dead, PIVOT)
-    if normal.rank and normal.smallest() <= lowest:
+    if normal.smallest(lowest) <= lowest:
         return None
     kept, rest, p = normal.kept, normal.rest, V.shape[1]
     goals = V
@@ -222,10 +223,18 @@ class _Normal:
     def rank(self) -> int:
         return len(self.kept)
 
-    def smallest(self) -> float:
-        """An estimate, from below, of the smallest singular value of the columns kept."""
+    def smallest(self, lowest: float) -> float:
+        """An estimate of the smallest singular value of the columns kept; rough far above lowest.
+
+        The last pivot is within a factor of ten or so of it, and no proof says better than 2^q.
+        """
         from scipy.linalg import lapack
 
+        if not self.rank:
+            return np.inf
+        rough = float(self.factor.diagonal().min() * self.norms[self.kept].min())
+        if rough > FAR * lowest:
+            return rough
         reciprocal, _ = lapack.dtrcon(self.factor, uplo="L")
         return float(reciprocal * self.norms[self.kept].min())
 

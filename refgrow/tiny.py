@@ -17,6 +17,7 @@ memory, at half the digits.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -562,7 +563,9 @@ def decide(
     if not adds:
         return growth.Plan((), size, 0.0, 1, 2, "No neuron's gain is above the threshold.")
     if line_search:
-        size, share = _amplitudes(network, X, Y, loss, moves, adds, size, old_weights)
+        _, Y, loss = networks.check(network, X, Y, loss)
+        value = partial(_mean_loss, loss, Y)
+        size, share = _amplitudes(activity, value, moves, adds, size, old_weights)
         if size == 0:
             return growth.Plan((), 1.0, 0.0, 1, 2, "No size of the new neurons lowers the loss.")
         moves = [growth.Move(edit.layer, share * edit.direction) for edit in moves]
@@ -629,28 +632,46 @@ def amplitude(loss_at: Callable[[float], float], start: float = 1.0) -> float:
 
 
 def _amplitudes(
-    network: "MLP | Shallow", X: Any, Y: Any, loss: Any, moves: list[growth.Move],
+    activity: "_Activity", mean_loss: Callable[[np.ndarray], float], moves: list[growth.Move],
     adds: list[growth.Add], start: float, old_weights: str,
 ) -> tuple[float, float]:  # fmt: skip
     """gamma and gamma_0 / gamma: one after the other, or the same for both."""
-    X, Y, loss = networks.check(network, X, Y, loss)
-
-    def along(base: Any, edits: Sequence[growth.Edit]) -> float:
-        plan = growth.Plan(tuple(edits), 1.0, 0.0, 1, 2)
-
-        def loss_at(size: float) -> float:
-            with np.errstate(over="ignore", invalid="ignore"):
-                moved = growth.apply(base, plan, size)
-                return float(loss.samples(moved._forward(X, moved.arrays).output, Y).mean())
-
-        return amplitude(loss_at, start)
-
-    if old_weights != "sequential":
-        return along(network, [*moves, *adds]), 1.0
-    first = along(network, moves)
-    moved = growth.apply(network, growth.Plan(tuple(moves), first, 0.0, 1, 2))
-    second = along(moved, adds)
+    along = _outputs(activity, moves, adds)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if old_weights != "sequential":
+            return amplitude(lambda size: mean_loss(along(size, size)), start), 1.0
+        first = amplitude(lambda size: mean_loss(along(size, 0.0)), start)
+        second = amplitude(lambda size: mean_loss(along(first, size)), start)
     return second, first / second if second else 0.0
+
+
+def _mean_loss(loss: losses.Loss, Y: np.ndarray, F: np.ndarray) -> float:
+    return float(loss.samples(F, Y).mean())
+
+
+def _outputs(
+    activity: "_Activity", moves: list[growth.Move], adds: list[growth.Add]
+) -> Callable[[float, float], np.ndarray]:
+    """The output with the moves and the neurons at given sizes; the first layer is not redone."""
+    activation, inputs, _, _, matrices = activity
+    first = {add.layer: inputs[0] @ add.fan_in.T for add in adds if add.layer == 0}
+
+    def along(moved: float, size: float) -> np.ndarray:
+        below, H = inputs[0], inputs[1]
+        for k in range(1, len(matrices)):
+            W = matrices[k] + moved * sum(m.direction for m in moves if m.layer == k)
+            A = H @ W.T
+            for add in adds:
+                if add.layer == k - 1:
+                    z = first[0] if k == 1 else below @ add.fan_in.T
+                    A += activation.value(size * z) @ add.fan_out.T
+                    A += 0.0 if add.bias is None else add.bias
+            below, H = H, activation.value(A)
+            if k + 1 < len(matrices):
+                H = np.column_stack([H, np.ones(len(H))])
+        return A
+
+    return along
 
 
 def _extension(

@@ -317,6 +317,22 @@ def test_the_line_search_finds_a_size_that_lowers_the_loss(evidence, activation,
     assert is_right(plan_and_slope(case, scale=plan.size, **options)[1])
 
 
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_search_looks_at_the_networks_that_apply_makes(activation, depth):
+    case = problem(activation, "squared", depth=depth)
+    *moves, add = tiny.decide(*case, layer=depth - 1).edits
+    edits = tiny.decide(*case).edits
+    for some in (edits, (*moves, add)):
+        moves = [e for e in some if isinstance(e, growth.Move)]
+        adds = [e for e in some if isinstance(e, growth.Add)]
+        along = tiny._outputs(tiny._activity(*case), moves, adds)
+        for moved, size in ((0.0, 0.0), (0.3, 0.7), (2.0, 0.1), (0.3, 0.0)):
+            shifted = growth.apply(case[0], growth.Plan(tuple(moves), moved, 0.0, 1, 2))
+            right = growth.apply(shifted, growth.Plan(tuple(adds), size, 0.0, 1, 2))(case[1])
+            np.testing.assert_allclose(along(moved, size), right, rtol=0, atol=1e-12)
+
+
 @pytest.mark.statement("TINY-Eq-6")
 def test_the_amplitude_is_a_local_minimum_or_nothing(evidence):
     assert abs(tiny.amplitude(lambda s: (s - 3.0) ** 2) - 3.0) <= 0.1
