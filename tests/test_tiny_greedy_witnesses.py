@@ -373,6 +373,14 @@ def test_shares_of_random_neurons_that_help(name, bias, share, evidence):
 
 
 @pytest.mark.statement("TINY-random")
+def test_small_random_neurons_of_a_locally_linear_activation_never_help(evidence):
+    at = {scale: tiny_greedy.lowering_shares(hardtanh, with_ones(FOUR), EVEN, scale=scale)
+          for scale in (0.1, 1.0)}  # fmt: skip
+    evidence("hardtanh, scale 0.1 and 1: sign free", f"{at[0.1].free}, {at[1.0].free:.3f}")
+    assert at[0.1].free == 0 and 0.5 < at[1.0].free < 0.7
+
+
+@pytest.mark.statement("TINY-random")
 def test_one_relu_neuron_may_be_dead(evidence):
     found = tiny_greedy.lowering_shares("relu", [[1.0]], [1.0], draws=20000, rng=2)
     evidence("relu at x = 1 without a bias: sign free, sign fixed", f"{found.free}, {found.fixed}")
