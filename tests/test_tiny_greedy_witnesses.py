@@ -143,6 +143,14 @@ def test_without_a_bias_there_may_be_no_neuron(name, X, R, evidence):
 
 
 @pytest.mark.statement("TINY-Prop-5.1")
+@pytest.mark.parametrize("name", ["tanh", "softplus", "sine"])
+def test_samples_next_to_each_other_are_told_apart(name):
+    R = np.array([[1.0], [-1]])
+    witness = tiny_greedy.neuron_set(name, [[0.5, 1], [0.5 + 1e-4, 1]], R)
+    assert witness.decrease == pytest.approx(0.5) and np.abs(witness.fan_out).max() > 1e3
+
+
+@pytest.mark.statement("TINY-Prop-5.1")
 @pytest.mark.parametrize("name", NO_POLYNOMIALS)
 def test_samples_that_contradict_each_other_leave_their_variance(name):
     X, R = np.array([[0.0], [0], [1]]), np.array([[1.0], [-1], [2]])
