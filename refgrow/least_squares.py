@@ -10,7 +10,7 @@ Where moments cannot decide - a condition number of the scaled columns of about 
 orthogonal factor decides, some five times as slowly for tall matrices.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -27,6 +27,7 @@ PASSES = 5  # of refinement, before it is given up
 CONVERGED = 1e-14  # the error left after a pass, relative to V
 ACCEPTED = 1e-11  # the same where rounding stops it
 ROWS = 1024  # a block of activations that stays in the cache while it is used twice
+NEAR = 1e-2  # distance to the others from which on combinations lose digits that matter
 FAR = 1e6  # from where on a rough estimate will do
 MODERATE = 1e100  # sums of squares of numbers up to here neither overflow nor vanish
 
@@ -141,10 +142,13 @@ def _by_moments(
     normal = _Normal.of(S, dead, PIVOT)
     if normal.smallest(lowest) <= lowest:
         return None
+    near = len(normal.rest) > 0 and normal.factor.diagonal().min() < NEAR
+    if near:
+        normal = normal.corrected(B)
     kept, rest, p = normal.kept, normal.rest, V.shape[1]
     goals = V
     W = np.zeros((q, p + 3 * (len(rest) > 0)))
-    normal.least_norm(N, W[:, :p])
+    normal.solve(N, W[:, :p])
     if len(rest):
         signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(len(rest), 3))
         W[rest, p:] = signs / normal.norms[rest, None]
@@ -153,6 +157,9 @@ def _by_moments(
     sizes = np.sqrt(np.einsum("ij,ij->j", goals, goals))
     sizes[p:] = np.sqrt(len(rest))
     image = _refine(B, goals, W, normal, sizes)
+    if near and image is not None:
+        normal.spread(W[:, :p])
+        image = _refine(B, goals, W, normal, sizes)
     if image is None:
         return None
     left = np.linalg.norm(image[:, p:], axis=0)
@@ -219,6 +226,12 @@ class _Normal:
         combination *= norms[rest] / norms[kept, None]
         return cls(L, kept, rest, norms, combination)
 
+    def corrected(self, B: np.ndarray) -> Self:
+        """With the combinations refined by the activations: least norm rests on them."""
+        left = B[:, self.rest] - B[:, self.kept] @ self.combination
+        gradient = B.T @ left
+        return replace(self, combination=self.combination + self.other_half(self.half(gradient)))
+
     @property
     def rank(self) -> int:
         return len(self.kept)
@@ -251,17 +264,21 @@ class _Normal:
 
         return lapack.dtrtrs(self.factor, M, lower=1, trans=1)[0] / self.norms[self.kept, None]
 
-    def least_norm(self, N: np.ndarray, W: np.ndarray) -> None:
-        """Into W, the solution of S W = N of least norm: dependent columns share the weight."""
-        if not self.rank:
-            return
-        W[self.kept] = alone = self.other_half(self.half(N))
+    def solve(self, N: np.ndarray, W: np.ndarray) -> None:
+        """Into W, the solution of S W = N of least norm."""
+        if self.rank:
+            W[self.kept] = self.other_half(self.half(N))
+            self.spread(W)
+
+    def spread(self, W: np.ndarray) -> None:
+        """Share the weights with the dependent columns: the same B W, of least norm."""
         C = self.combination
-        if C.shape[1] == 0:
+        if C.size == 0:
             return
+        alone = W[self.kept] + C @ W[self.rest]
         if C.shape[1] < C.shape[0]:
             W[self.rest] = np.linalg.solve(C.T @ C + np.eye(C.shape[1]), C.T @ alone)
-            W[self.kept] -= C @ W[self.rest]
+            W[self.kept] = alone - C @ W[self.rest]
         else:
             W[self.kept] = np.linalg.solve(C @ C.T + np.eye(C.shape[0]), alone)
             W[self.rest] = C.T @ W[self.kept]
@@ -292,7 +309,7 @@ def regress_moments(S: np.ndarray, N: np.ndarray) -> Regression:
         raise ValueError("the moments are too large to be factored. Rescale the activations.")
     normal = _Normal.of(S.copy(), EPS * np.sqrt(max(S.trace(), 0.0)), PIVOT_MOMENTS)
     weights = np.zeros_like(N)
-    normal.least_norm(N, weights)
+    normal.solve(N, weights)
     root = normal.half(N) if normal.rank else np.zeros((1, N.shape[1]))
     goals = np.linalg.svd(N, compute_uv=False)
     rank = min(normal.rank, int((goals > max(N.shape) * EPS * goals[0]).sum()))

@@ -234,6 +234,22 @@ def test_larger_layers_with_many_dependent_columns(n, q):
     assert np.abs(update - right).max() <= 1e-9 * size(right)
 
 
+def test_least_norm_does_not_lose_half_the_digits(monkeypatch):
+    """Fewer samples than columns, nearly dependent: the combinations need the activations too."""
+    rng = np.random.default_rng(4)
+    B, V = conditioned(9, 9, 1e5, rng), rng.normal(size=(9, 2))
+    B = np.hstack([B, B @ rng.normal(size=(9, 6))])
+
+    def error():
+        fast = least_squares._by_moments(B, V, None)
+        right = least_squares._by_factors(B, V, None)
+        return np.abs(fast[0] - right[0]).max() / size(right[0])
+
+    assert error() <= 1e-9
+    monkeypatch.setattr(least_squares, "NEAR", 0.0)
+    assert error() > 1e-8
+
+
 # Definition 3.1: the lack of expressivity -------------------------------------------------------
 
 
