@@ -19,7 +19,7 @@ The modules in reading order; each imports only what stands above it:
 - ``s2d``          splitting steepest descent; ``s2d_theory``: its functional view
 - ``s3d``          splitting with fractions of both signs; ``s3d_theory``: its convergence
 - ``splitlbi``     sparse networks from dense training; ``splitlbi_theory``: its flow and limits
-- ``tiny``         expressivity bottlenecks and the best neurons
+- ``tiny``         bottlenecks and the best neurons; ``tiny_theory``: what they do to the loss
 - ``baselines``    what the papers compare with
 
 Modules load on first use: importing the package imports neither numba nor matplotlib.
@@ -50,6 +50,7 @@ __all__ = [
     "splitlbi",
     "splitlbi_theory",
     "tiny",
+    "tiny_theory",
     "toy_training",
     "train",
     "validation",

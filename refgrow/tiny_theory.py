@@ -435,6 +435,11 @@ def obtuse_example() -> tuple[MLP, np.ndarray, np.ndarray]:
     network : MLP
     X, Y : (3, 1)
 
+    Raises
+    ------
+    ValueError, TypeError
+        As `networks.MLP` does; not for these weights.
+
     Source: TINY eq 11 (TINY-Prop-3.2-loss), B.2 (TINY-B.2-cross), first corollary (TINY-Cor-1).
     """
     leaning = Activation("(t^2 + t)/2", _leaning, _leaning_slope, _leaning_second)

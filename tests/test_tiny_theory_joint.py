@@ -81,6 +81,8 @@ def test_distances_are_those_of_the_moves(evidence, problem, data):
     assert np.abs(np.subtract(found, direct)).max() < FINE * size
     assert abs(found.update - mu @ mu - found.together) < FINE * size
     assert found.together <= min(found[:5]) + FINE * size
+    # B.2's inner product is right for what the neurons do outside the span of B.
+    assert abs((V * (new - P @ new)).sum() / len(V) - mu @ mu) < FINE * size
     # Old and new together are at rest: the update is the best for what the neurons leave.
     assert np.abs(P @ (V - new) - own).max() < 1e-7 * size
     lam = in_turn_strengths(B, B_prev, V, k)
@@ -165,8 +167,18 @@ def test_the_sines_are_those_of_the_construction(evidence, angles, rng):
     least = min((s for s in angles if s > 0), default=1.0)
     assert abs(tiny_theory.least_share(B, B_prev) - least**2) < EXACT
     # Columns count alike: the scale of a column is no angle.
-    scale = 10.0 ** rng.integers(-8, 8, size=B.shape[1])
+    scale = np.logspace(-20, 20, B.shape[1])
     assert np.abs(tiny_theory.principal_sines(B * scale, B_prev) - found).max() < 1e-7
+
+
+@pytest.mark.statement("TINY-angle-new")
+def test_small_sines_are_angles_and_rounding_is_not():
+    rng = np.random.default_rng(4)
+    for sine in (1e-4, 1e-7):
+        least = tiny_theory.principal_sines(*at_angles([sine, 1.0], rng)[:2]).min()
+        assert abs(least - sine) < 1e-13
+    B = activities(9, 3, rng, [1.0, 1e-3, 1e3])
+    assert (tiny_theory.principal_sines(B, B @ rng.normal(size=(3, 3))) == 0).all()
 
 
 @pytest.mark.statement("TINY-angle-new")
