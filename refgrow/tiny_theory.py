@@ -555,9 +555,7 @@ def _basis(A: np.ndarray) -> np.ndarray:
 def _apart(B: np.ndarray, B_prev: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A basis of the span of (I - P) B_prev, and the sines between B_prev's span and B's."""
     U, rest = _basis(B), _basis(B_prev)
-    for _ in range(2):  # Once leaves a rounding of B_prev in the span, which small sines see.
-        rest = rest - U @ (U.T @ rest)
-    own, sines, _ = np.linalg.svd(rest, full_matrices=False)
+    own, sines, _ = np.linalg.svd(rest - U @ (U.T @ rest), full_matrices=False)
     return own[:, sines > SAME], np.where(sines > SAME, np.minimum(sines, 1.0), 0.0)
 
 
