@@ -20,6 +20,7 @@ The modules in reading order; each imports only what stands above it:
 - ``s3d``          splitting with fractions of both signs; ``s3d_theory``: its convergence
 - ``splitlbi``     sparse networks from dense training; ``splitlbi_theory``: its flow and limits
 - ``tiny``         bottlenecks and the best neurons; ``tiny_theory``: what they do to the loss
+- ``tiny_greedy``  whether growing neuron by neuron can get stuck; sizes of layers and batches
 - ``baselines``    what the papers compare with
 
 Modules load on first use: importing the package imports neither numba nor matplotlib.
@@ -50,6 +51,7 @@ __all__ = [
     "splitlbi",
     "splitlbi_theory",
     "tiny",
+    "tiny_greedy",
     "tiny_theory",
     "toy_training",
     "train",
