@@ -182,6 +182,10 @@ def test_the_papers_neuron_raises_the_loss_of_the_obtuse_example_in_fractions(ev
 def test_the_papers_neuron_raises_the_loss_of_the_obtuse_example(evidence):
     net, X, Y = tiny_theory.obtuse_example()
     problem = net, X, Y, "squared"
+    sigma = net.activation
+    for f, slope in ((sigma.value, sigma.derivative), (sigma.derivative, sigma.second)):
+        by_step = [float(numerics.complex_step(f, t)) for t in (-1.0, 0.0, 2.0)]
+        assert np.abs(slope(np.array([-1.0, 0.0, 2.0])) - by_step).max() < EXACT
     V = tiny.desired_updates(*problem)[1]
     B_prev = np.column_stack([X, np.ones(3)])
     B = np.column_stack([net.activation(X), np.ones(3)])
