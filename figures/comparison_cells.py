@@ -33,6 +33,8 @@ from refgrow import (
 GROWING = ("S2D", "S3D", "TINY", "GradMax", "random", "random, with update")
 PRUNING, FIXED = "SplitLBI", "fixed"
 METHODS = (*GROWING, PRUNING, FIXED)
+COLUMNS = ("width", "parameters", "loss", "test loss", "accuracy", "largest weight", "seconds",
+           "deciding")  # fmt: skip
 
 Task = Mapping[str, Any]
 
@@ -47,7 +49,7 @@ def _problem(name: str, seed: int, samples: int, tests: int, pooled: int) -> tup
         Y = (drawn.Y - drawn.Y.mean()) / drawn.Y.std()
         return X[:samples], Y[:samples], X[samples:], Y[samples:]
     X, labels, X_test, labels_test = lbi_digits.digits(name, samples, tests)
-    return tuple((_pooled(X, pooled), labels, _pooled(X_test, pooled), labels_test))
+    return _pooled(X, pooled), labels, _pooled(X_test, pooled), labels_test
 
 
 def _pooled(X: np.ndarray, by: int) -> np.ndarray:
@@ -87,7 +89,7 @@ def start(task: Task, seed: int, width: int) -> networks.MLP:
 def decision(method: str, k: int, rng: np.random.Generator) -> Callable[..., growth.Plan]:
     """How a method chooses k new neurons, with its own size where it has one."""
     drawn: dict[str, Any] = {"layer": 0, "k": k, "downhill": True, "rng": rng}
-    return {
+    found: dict[str, Callable[..., growth.Plan]] = {
         "S2D": _searched(partial(s2d.decide, most=k)),
         "S3D": _searched(partial(s3d.decide, most=k, c=3.0, copies=2)),
         "TINY": _always(partial(tiny.decide, layer=0, most=k)),
@@ -96,7 +98,8 @@ def decision(method: str, k: int, rng: np.random.Generator) -> Callable[..., gro
         "random, with update": _searched(
             partial(baselines.random_neurons, old_weights="sequential", **drawn)
         ),
-    }[method]
+    }
+    return found[method]
 
 
 def _searched(decide: Callable[..., growth.Plan]) -> Callable[..., growth.Plan]:
@@ -117,11 +120,15 @@ def _searched(decide: Callable[..., growth.Plan]) -> Callable[..., growth.Plan]:
 
 
 def _always(decide: Callable[..., growth.Plan]) -> Callable[..., growth.Plan]:
-    """TINY with its two amplitudes; of its own small size where no amplitude lowers the loss."""
+    """TINY with its two amplitudes; where none lowers the loss small neurons, and no move.
+
+    A move of the old weights that does not lower the loss is none to make: where neurons are nearly
+    dependent the best update is as large as they are alike.
+    """
 
     def inner(network: Any, X: Any, Y: Any, loss: Any) -> growth.Plan:
         plan = decide(network, X, Y, loss, line_search=True)
-        return plan if plan.edits else decide(network, X, Y, loss)
+        return plan if plan.edits else decide(network, X, Y, loss, old_weights="fixed")
 
     return inner
 
@@ -132,7 +139,7 @@ class _Recorder:
     def __init__(self, task: Task, seed: int) -> None:
         self.X, self.Y, self.X_test, self.Y_test = problem(task, seed)
         self.loss = losses.get(task["loss"])
-        self.rows: dict[str, list[float]] = {}
+        self.rows: dict[str, list[float]] = {name: [] for name in COLUMNS}
 
     def look(self, network: networks.MLP, seconds: float, deciding: float = 0.0) -> None:
         outputs = network(self.X_test)
@@ -144,11 +151,12 @@ class _Recorder:
             "accuracy": float((outputs.argmax(axis=1) == self.Y_test).mean())
             if self.Y_test.ndim == 1
             else np.nan,
+            "largest weight": max(float(np.abs(W).max()) for W in network.arrays),
             "seconds": seconds,
             "deciding": deciding,
         }
         for name, value in row.items():
-            self.rows.setdefault(name, []).append(float(value))
+            self.rows[name].append(float(value))
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {name: np.array(values) for name, values in self.rows.items()}
@@ -222,7 +230,7 @@ def _selected(task: Task, seed: int, fit: Any, kept: _Recorder) -> None:
         if width in found:
             taken, seconds, state = found[width]
             began = time.process_time()
-            sparse = network.with_arrays(splitlbi.project(state))
+            sparse = network.with_arrays(list(splitlbi.project(state)))
             sparse = growth.apply(sparse, splitlbi.support(state))
             sparse, _ = fit(sparse, steps=total - taken)
             kept.look(sparse, seconds + time.process_time() - began)

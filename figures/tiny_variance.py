@@ -175,7 +175,7 @@ def compute(settings: Settings, run: Any) -> dict[str, Any]:
     }
 
 
-def power(x: Sequence[float], y: np.ndarray) -> float:
+def power(x: Sequence[float] | np.ndarray, y: np.ndarray) -> float:
     """The power of x with which y grows."""
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
