@@ -62,7 +62,8 @@ def settings(full: bool) -> Settings:
         "S3D": Setting({"c": 3.0, "copies": 2}, "ours", "c of the paper's toy experiment"),
         "GradMax": Setting({"fan_in": "zero", "norm": 1.0}, "ours"),
         "random": Setting("the sign that lowers the loss", "ours", "and a line search"),
-        "seeds": Setting(list(range(10 if full else 5)), "ours", "starts and minibatches; targets of RBF"),
+        "seeds": Setting(list(range(10 if full else 5)), "ours",
+                         "starts and minibatches; targets of RBF"),
     }  # fmt: skip
 
 
