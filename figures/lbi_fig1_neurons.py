@@ -16,6 +16,7 @@ TITLE = "Digits: norms of the first layer's neurons along SplitLBI, selected and
 
 # Selected before half of the epochs, where the step falls for the first time.
 EARLY = lbi_digits.DROPS[0]
+DRAWN = 3  # every third neuron has a line in the picture
 APART = 0.9  # the share of pairs, one selected and one not, in which the selected one is larger
 
 
@@ -54,35 +55,53 @@ def apart(norms: np.ndarray, selected: np.ndarray) -> float | None:
 def plot(data: dict[str, Any]) -> Any:
     from matplotlib.lines import Line2D
 
-    figure, axes = style.panels(2, 2, size=(style.PAGE, 4.8), height_ratios=(1.5, 1))
+    figure, axes = style.panels(2, 2, size=(style.PAGE, 5.6), height_ratios=(1.7, 1))
     one, other = data["SplitLBI"][0], data["SGD"][0]
     last = one["selected"][-1]
-    epochs = np.arange(len(one["norms"]))
+    most = 1.05 * max(result["norms"].max() for result in (one, other))
     for axis, result, title in ((axes[0, 0], one, "SplitLBI"), (axes[0, 1], other, "SGD")):
-        for chosen, colour in ((False, style.VERMILION), (True, style.BLUE)):
-            lines = result["norms"][:, last == chosen]
-            axis.plot(epochs, lines, color=colour, linewidth=0.4, alpha=0.6)
-        axis.set(xlabel="epochs", title=title, ylim=(0, None))
-        axis.locator_params(axis="x", integer=True)
-    axes[0, 0].set_ylabel("norm of a neuron's weights")
+        for chosen, colour in ((True, style.BLUE), (False, style.VERMILION)):
+            lines = result["norms"][:, last == chosen][:, ::DRAWN]
+            axis.plot(np.arange(len(lines)), lines, color=colour, linewidth=0.4)
+        axis.set(xlabel="epochs", title=title, ylim=(0, most))
+        axis.locator_params(axis="x", integer=True, nbins=5)
+    axes[0, 0].set_ylabel("norm of the weights of a neuron of layer 1")
+    axes[0, 1].set_ylabel("likewise, same range")
     handles = [Line2D([], [], color=style.BLUE), Line2D([], [], color=style.VERMILION)]
-    names = [f"in the support of SplitLBI's Gamma at the end ({int(last.sum())})",
-             f"outside ({int((~last).sum())})"]  # fmt: skip
-    figure.legend(handles, names, loc="outside upper center", ncols=2)
+    names = [
+        f"{int(last.sum())} neurons in the support of SplitLBI's Gamma at the end",
+        f"{int((~last).sum())} neurons whose Gamma is zero at the end",
+    ]
+    figure.legend(handles, names, loc="outside upper center", ncols=2,
+                  title=f"the same neurons on both sides, one in {DRAWN} is drawn")  # fmt: skip
     for axis, result, title in ((axes[1, 0], one, "SplitLBI"), (axes[1, 1], other, "SGD")):
-        _filters(axis, result)
-        axis.set_title(f"{title}: neurons of largest norm, and of smallest")
+        _filters(axis, result, title == "SplitLBI")
+        axis.set_title(f"{title}: what neurons of layer 1 read, at the end")
     return figure
 
 
-def _filters(axis: Any, result: dict[str, Any]) -> None:
+def _filters(axis: Any, result: dict[str, Any], sparse: bool) -> None:
     """Weights as images: the largest norms above, the smallest below; one scale for all."""
+    import matplotlib
+
     images = result["filters"].reshape(2, lbi_digits.SHOWN, 28, 28)
     framed = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=np.nan)
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in framed])
     most = np.nanmax(np.abs(sheet))
-    axis.imshow(sheet, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="nearest")
-    axis.set_axis_off()
+    few = matplotlib.colormaps["RdBu_r"].resampled(15)  # colours: noise makes a large file else
+    axis.imshow(sheet, cmap=few, vmin=-most, vmax=most, interpolation="nearest")
+    for side in axis.spines.values():
+        side.set_visible(False)
+    axis.set_xticks([])
+    axis.set_yticks([15, 45], ["largest\nnorms", "smallest"])
+    axis.tick_params(length=0)
+    ends = result["norms"][-1][result["shown"]]
+    note = f"norms {ends[0]:.2g} ... {ends[-1]:.2g}; red above zero, blue below"
+    if sparse:
+        out = int((~result["selected"][-1][result["shown"][lbi_digits.SHOWN :]]).sum())
+        gone = f"Gamma is zero for {out} of the {lbi_digits.SHOWN} smallest: the coupling"
+        note += f"\n{gone} pulls W to zero"
+    axis.set_xlabel(note, fontsize=7)
 
 
 def claims(data: dict[str, Any]) -> list[Claim]:

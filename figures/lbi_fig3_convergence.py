@@ -49,8 +49,11 @@ def compute(settings: Settings, run: Any) -> dict[str, Any]:
 
 
 def plot(data: dict[str, Any]) -> Any:
-    figure, axes = style.panels(2, 2, size=(style.PAGE, 4.6), sharex=True, sharey="col")
-    for (left, right), name in zip(axes, ("kappa", "nu"), strict=True):
+    figure, axes = style.panels(2, 2, size=(style.PAGE, 5.2), sharex=True)
+    axes[1, 0].sharey(axes[0, 0])
+    for (left, right), name, fixed in zip(
+        axes, ("kappa", "nu"), ("nu = 100", "kappa = 1"), strict=True
+    ):
         labels = [f"{name} = {value:g}" for value in data[f"{name}s"]]
         for label, colour in zip(labels, colours(len(labels)), strict=True):
             band(left, data["loss"][label], colour, label)
@@ -58,14 +61,35 @@ def plot(data: dict[str, Any]) -> Any:
         for axis, what in ((left, "loss"), (right, "train")):
             band(axis, data[what]["SGD"], style.BLACK, "SGD", linestyle=":")
             if name == "kappa":
-                band(axis, data[what]["constant step"], style.GREY, "kappa = 1, constant step",
-                     linestyle="--")  # fmt: skip
-        left.set(yscale="log", ylabel="loss on the samples")
-        right.set(ylabel="accuracy on the samples")
-        left.legend(ncols=1)
+                band(axis, data[what]["constant step"], style.GREY,
+                     "kappa = 1,\nconstant step", linestyle="--")  # fmt: skip
+        left.set(yscale="log", ylabel="loss on the samples", title=f"by {name}, {fixed}: loss")
+        right.set(ylabel="accuracy on the samples", title=f"by {name}, {fixed}: accuracy")
+        # What is seen after the first quarter of the epochs: the start would hide the rest.
+        late = [data["train"][n][:, data["train"][n].shape[1] // 4 :].mean(axis=0) for n in labels]
+        lowest = np.floor(20 * np.min(late)) / 20
+        right.set_ylim(lowest, 1 + 0.02 * (1 - lowest))
+        beside(right)
     for axis in axes[-1]:
         axis.set_xlabel("epochs")
+        axis.locator_params(axis="x", integer=True, nbins=5)
     return figure
+
+
+def beside(axis: Any) -> None:
+    """A row's legend, to the right of its last panel, where it covers nothing."""
+    axis.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), borderaxespad=0)
+
+
+def percents(axis: Any, low: float, high: float) -> None:
+    """A logarithmic axis of errors in percent, with plain ticks."""
+    wide = (1, 2, 3, 5, 7, 10, 20, 30, 50, 90)
+    marks = wide if high > 8 * low else (*wide, 4, 6, 8, 15)
+    ticks = [t for t in sorted(marks) if low <= t <= high]
+    axis.set(yscale="log", ylim=(low, high))
+    axis.minorticks_off()
+    axis.set_yticks(ticks, [str(tick) for tick in ticks])
+    axis.grid(axis="y", color=style.GREY, alpha=0.25, linewidth=0.5)
 
 
 def colours(number: int) -> list[Any]:

@@ -43,21 +43,30 @@ def compute(settings: Settings, run: Any) -> dict[str, Any]:
 
 
 def plot(data: dict[str, Any]) -> Any:
-    figure, axes = style.panels(2, 3, size=(style.PAGE, 4.4), sharex=True, sharey="col")
-    for row, name in zip(axes, ("kappa", "nu"), strict=True):
+    figure, axes = style.panels(2, 3, size=(style.PAGE, 5.0), sharex=True)
+    best = 95 * (1 - data["SGD"].max())
+    for row, name, fixed in zip(axes, ("kappa", "nu"), ("nu = 100", "kappa = 1"), strict=True):
         labels = [f"{name} = {value:g}" for value in data[f"{name}s"]]
         shades = lbi_fig3_convergence.colours(len(labels))
         for axis, (what, title) in zip(row, WHATS.items(), strict=True):
             for label, colour in zip(labels, shades, strict=True):
-                lbi_fig3_convergence.band(axis, data[what][label], colour, label)
+                rows = data[what][label]
+                shown = rows if what == "density" else 100 * (1 - rows)
+                lbi_fig3_convergence.band(axis, shown, colour, label)
             if what != "density":
-                lbi_fig3_convergence.band(axis, data["SGD"], style.BLACK, "SGD", linestyle=":")
-            if name == "kappa":
-                axis.set_title(title)
-            else:
-                axis.set_xlabel("epochs")
-        row[2].legend(loc="lower right")
-        row[0].set_ylabel(f"by {name}")
+                sgd = 100 * (1 - data["SGD"])
+                lbi_fig3_convergence.band(axis, sgd, style.BLACK, "SGD", linestyle=":")
+            axis.set_title(title.replace("accuracy", "error") + (", %" if "acc" in title else ""))
+        # W: from the first quarter of the epochs on, so that its ends can be told apart.
+        late = [100 * (1 - data["test"][label][:, rows.shape[1] // 4 :]).max() for label in labels]
+        lbi_fig3_convergence.percents(row[1], best, 100)
+        lbi_fig3_convergence.percents(row[2], best, 1.05 * max(late))
+        lbi_fig3_convergence.beside(row[2])
+        row[0].set_ylabel(f"by {name}, {fixed}")
+        row[0].set_ylim(0, None)
+    for axis in axes[-1]:
+        axis.set_xlabel("epochs")
+        axis.locator_params(axis="x", integer=True, nbins=5)
     return figure
 
 

@@ -67,20 +67,24 @@ def plot(data: dict[str, Any]) -> Any:
     left.set(xlabel="rewound to the weights of this epoch", ylabel="accuracy on the tests")
     left.set_xticks(data["starts"])
     style.legend(figure, left, columns=3)
+    left.set_title("the support of Gamma at the end, fine-tuned")
     means = data["layers"].mean(axis=0)
-    right.bar(range(len(means)), means, color=style.BLUE, width=0.6)
+    kept = f"here: {data['share'].mean():.3f} of all"
+    right.bar(range(len(means)), means, color=style.BLUE, width=0.6, label=kept)
     right.errorbar(range(len(means)), means, data["layers"].std(axis=0), color=style.BLACK,
                    linestyle="", capsize=2)  # fmt: skip
-    right.plot(range(3), PAPER_LAYERS, "D", color=style.ORANGE, label="the paper's Table 7")
+    printed = f"the paper: {PAPER_SHARE:g} of all"
+    right.plot(range(3), PAPER_LAYERS, "D", color=style.BLACK, mec="white", ms=5, label=printed)
     right.set_xticks(range(len(means)), [f"FC{k + 1}" for k in range(len(means))])
     right.set(
-        ylim=(0, 1), title=f"density {data['share'].mean():.3f}", ylabel="density of the layer"
+        ylim=(0, 1), title="density of that support", ylabel="share of the layer's weights in it"
     )
-    right.legend()
+    right.legend(loc="upper left")
     return figure
 
 
 PAPER_LAYERS = (0.049, 0.087, 0.398)
+PAPER_SHARE = 0.055
 
 
 def claims(data: dict[str, Any]) -> list[Claim]:
@@ -138,8 +142,9 @@ def claims(data: dict[str, Any]) -> list[Claim]:
 DEPENDS = {
     "dense": "On what it is compared with: SGD's dense network is two points above both.",
     "later": "On who fine-tunes: by SGD the start is as good as any later epoch.",
-    "lottery": "On who fine-tunes: tuned by SGD the same support is better than SGD's ticket from "
-    "every epoch; the coupling costs SplitLBI two points.",
+    "lottery": "On who fine-tunes: tuned by SGD from the start, the same support is better than "
+    "SGD's ticket in every start, and from later epochs on average only, in 11 of 20 cases; the "
+    "coupling costs SplitLBI two points.",
     "layers": "On the data: pixels that are always black keep their weights out of the support.",
 }
 

@@ -25,19 +25,33 @@ def compute(settings: Settings, run: Any) -> dict[str, Any]:
 
 
 def plot(data: dict[str, Any]) -> Any:
-    figure, axes = style.panels(1, len(data["density"]), size=(style.PAGE, 2.6))
+    figure, axes = style.panels(1, len(data["density"]), size=(style.PAGE, 3.0))
     for axis, (by, rows) in zip(axes, data["density"].items(), strict=True):
         epochs = np.arange(1, rows.shape[1])
         mean, spread = rows[:, 1:].mean(axis=0), rows[:, 1:].std(axis=0)
-        axis.plot(epochs, mean, color=style.BLACK, marker=".")
-        axis.fill_between(epochs, mean - spread, mean + spread, color=style.GREY, alpha=0.4)
-        for stop in data["stops"][by]:
-            axis.axvline(stop, color=style.BLUE, linewidth=0.8)
-        ticks = [e for e in (1, 2, 5, 10, 20) if e <= epochs[-1]]
-        axis.set(xscale="log", xlabel="epochs", title=f"groups: by {by}", ylim=(0, None))
+        axis.plot(epochs, mean, color=style.BLACK, marker=".", label="density, mean of the starts")
+        axis.fill_between(epochs, mean - spread, mean + spread, color=style.GREY, alpha=0.4,
+                          linewidth=0, label="one standard deviation")  # fmt: skip
+        drops = lbi_digits.DROPS[0] * (rows.shape[1] - 1)
+        axis.axvline(drops, color=style.VERMILION, linestyle=":", label="the step falls to a tenth")
+        for k, stop in enumerate(data["stops"][by]):
+            axis.axvline(
+                stop,
+                color=style.BLUE,
+                linewidth=0.8,
+                linestyle="--",
+                label=None if k else "early masks that Fig 5 retrains, and their density",
+            )
+            side = "left" if stop < drops / 2 else "right"  # of the line, where there is room
+            axis.text(stop, 0.97, f" {100 * mean[stop - 1]:.2g} % ", ha=side, color=style.BLUE,
+                      fontsize=7, transform=axis.get_xaxis_transform())  # fmt: skip
+        ticks = [e for e in (1, 2, 3, 4, 6, 8, 10, 15, 20) if e <= epochs[-1]]
+        axis.set(xscale="log", xlabel="epoch (logarithmic axis)", title=f"groups: by {by}",
+                 ylim=(0, None))  # fmt: skip
         axis.set_xticks(ticks, [str(t) for t in ticks])
         axis.minorticks_off()
     axes[0].set_ylabel("density of Gamma")
+    style.legend(figure, axes[0], columns=2)
     return figure
 
 

@@ -325,10 +325,43 @@ def test_verdicts_on_masks():
     found["lottery ticket"] = np.array([[0.905, 0.9]])
     found["one-shot pruning"] = np.array([[0.92, 0.8]])
     found["random"] = np.array([[0.5, 0.9]])
-    claims = lbi_fig5_masks._claims("weight", found)
+    claims = lbi_fig5_masks._claims("masks", found, lbi_fig5_masks.DEPENDS["weight"])
     shares = [claim.share for claim in claims]
     # Comparable and better: its largest weights, ticket, one-shot pruning, random; dense.
     assert shares == [1, 0, 0.5, 0, 0.5, 0, 0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_late_masks_are_asked_for_beside_the_early_ones_which_stay_the_same(full):
+    asked = []
+
+    def run(function, cells):
+        asked.extend(cells)
+        one = {name: np.full(len(cells[-1]["stops"]), 0.9) for name in lbi_digits.MASKS}
+        one |= {"dense": 0.95, "sparse": 0.9}
+        return [{**one, "shares": np.full(len(cell["stops"]), 0.1)} for cell in cells]
+
+    settings = lbi_fig5_masks.settings(full)
+    data = lbi_fig5_masks.compute(settings, run)
+    early = lbi_digits.ticket_cells(lbi_digits.ticket_settings(full))  # Fig 8's, which is shared
+    early = [cell for cells in early.values() for cell in cells]
+    assert asked[: len(early)] == early
+    late, weights = asked[len(early) :], [cell for cell in early if cell["groups"] == "weight"]
+    assert [cell["seed"] for cell in late] == settings["seeds"].value
+    for cell, other in zip(late, weights, strict=True):
+        changed = {name for name in other if other[name] != cell[name]}
+        assert cell.keys() == other.keys() and changed == {"lam", "stops"}
+        assert cell["lam"] == settings["late"].value["lam"] > other["lam"]
+    told = [claim.claim for claim in lbi_fig5_masks.claims(data)]
+    start = f"late masks of weights, lambda = {late[0]['lam']:g}, retrained, are "
+    assert len(set(told)) == len(told) == 27
+    assert [claim.startswith(start) for claim in told] == [False] * 18 + [True] * 9
+
+
+def test_every_claim_on_masks_says_what_it_depends_on():
+    rivals = {*lbi_digits.MASKS[1:], "dense"}
+    assert set(lbi_fig5_masks.DEPENDS) == {"weight", "neuron", lbi_fig5_masks.LATE}
+    assert all(set(texts) == rivals for texts in lbi_fig5_masks.DEPENDS.values())
 
 
 def test_verdicts_on_rewinding():
