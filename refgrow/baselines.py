@@ -29,6 +29,7 @@ from refgrow import (
     optimizers,
     s2d,
     splitlbi,
+    tiny,
     train,
     validation,
 )
@@ -441,7 +442,7 @@ def random_neurons(
     edits: tuple[growth.Edit, ...] = (_unchanged_at_zero(network, layer, alpha, omega, activation),)
     coefficient = float(effects.sum())
     if update == "sequential":
-        direction = np.linalg.lstsq(H, -G)[0].T
+        direction = tiny.best_update(H, -G)
         edits += (growth.Move(layer + 1, direction),)
         coefficient += float(np.vdot(G, H @ direction.T)) / len(H)
     message = f"{k} random neurons are added to layer {layer}."
@@ -806,14 +807,9 @@ def _around(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What a hidden layer reads (n, q) and puts out (n, r), biases' ones included, and the
     gradient of the loss, per sample, with respect to the pre-activations that read it (n, p)."""
-    trace, _, sensitivities = networks.backpropagate(network, X, Y, loss)
-    last = layer + 1 == len(network.widths)
+    trace, G = network.forward(X), -tiny.desired_updates(network, X, Y, loss)[layer + 1]
     if isinstance(network, Shallow):
-        return trace.inputs[0], trace.states[0], loss.slope(trace.output, Y)
-    if last:
-        return trace.inputs[layer], trace.inputs[layer + 1], loss.slope(trace.output, Y)
-    derivative = activations.get(network.activation).derivative
-    G = len(X) * sensitivities[layer + 1] * derivative(trace.states[layer + 1])
+        return trace.inputs[0], trace.states[0], G
     return trace.inputs[layer], trace.inputs[layer + 1], G
 
 
