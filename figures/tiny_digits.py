@@ -1,0 +1,354 @@
+"""Networks grown on digits from widths [1, 1] by TINY and by random neurons, as shared cells.
+
+The loop of section 4: some steps of Adam, then every hidden layer in turn is extended, and so on;
+the rest of the steps at the end. Digits as in `lbi_digits`; those rendered from fonts are reduced
+to 14 x 14, or there would not be enough of them to estimate what 785 inputs could do.
+
+Seconds are those of one thread's processor: the wall time of a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from figures import lbi_digits
+from figures.record import Setting, Settings, seed_for
+from refgrow import activations, baselines, growth, losses, networks, tiny, tiny_greedy, train
+
+LOSS = lbi_digits.LOSS
+# How much lower an accuracy on the tests may be and still count as similar, in all figures.
+SIMILAR = lbi_digits.COMPARABLE
+# How a layer is extended. Without another word, old weights move first, as in the paper.
+BEST, JOINT, BEST_FIXED = "best", "best, jointly", "best, old weights stay"
+RANDOM, RANDOM_FIXED = "random", "random, old weights stay"
+METHODS = (BEST, JOINT, BEST_FIXED, RANDOM, RANDOM_FIXED)
+OLD_WEIGHTS = {BEST: "sequential", JOINT: "joint", BEST_FIXED: "fixed"}
+
+
+def common(full: bool) -> dict[str, Setting]:
+    """The settings that all of TINY's digit figures share."""
+    name, content, why = lbi_digits.source(full)
+    paper = name == "MNIST"
+    return {
+        "data": Setting(name, "paper" if paper else "ours", why),
+        "content": Setting(content, "ours", "which images: a hash, or the version of the drawing"),
+        "samples": Setting(20_000 if full else 1_600, "ours", "the first ones; the paper: all"),
+        "tests": Setting(5_000 if full else 1_000, "ours", "images to test on, the first ones"),
+        "pixels": Setting(28 if full else 14, "paper" if full else "ours",
+                          "a side; 14: means of 2 x 2, for 1600 images do not tell 784 apart"),
+        "activation": Setting("selu", "paper"),
+        "batch_size": Setting(100, "paper"),
+        "start": Setting([1, 1], "paper", "Kaiming normal, biases zero"),
+        "estimation": Setting("printed", "paper", "100 images, times sqrt(max of the widths "
+                              "around) at each round, and at most all"),
+        "neurons": Setting("rank", "ours", "of the matrix of Prop 3.2; the paper adds its smaller "
+                           "side, of which one neuron in layer 2 is zero"),
+    }  # fmt: skip
+
+
+def growing(full: bool) -> dict[str, Setting]:
+    """The settings of the figures that grow, as in section 4."""
+    return {
+        **common(full),
+        "rounds": Setting(8 if full else 6, "paper", "Figs 5 and 6, and Figs 9 and 13; in each "
+                          "round both layers are extended"),
+        "interval": Setting(50 if full else 20, "ours", "steps between rounds; the paper: 0.05 s"),
+        "steps": Setting(2_500 if full else 300, "ours", "in all; the paper: 50 s"),
+        "rates": Setting([1e-4] if full else [1e-3], "paper" if full else "ours",
+                         "of Adam; in so few steps the paper's 0.0001 does not get far"),
+        "every": Setting(50 if full else 20, "ours", "steps between looks"),
+        "seeds": Setting(list(range(20 if full else 5)), "paper" if full else "ours", "starts"),
+    }  # fmt: skip
+
+
+def growths(settings: Settings, rate: float, **more: Any) -> list[dict[str, Any]]:
+    """The arguments of trainings that grow from [1, 1], by seed; the same in all figures."""
+    names = ("rounds", "interval", "steps", "every")
+    given = {name: settings[name].value for name in names}
+    return [
+        {**passed(settings), "seed": seed, "widths": settings["start"].value, "rate": rate,
+         **given, **more}
+        for seed in settings["seeds"].value
+    ]  # fmt: skip
+
+
+PASSED = ("data", "content", "samples", "tests", "pixels", "activation", "batch_size")
+
+
+def passed(settings: Settings) -> dict[str, Any]:
+    """The part of a cell's arguments that `common` sets."""
+    return {name: settings[name].value for name in PASSED}
+
+
+@cache
+def digits(name: str, samples: int, tests: int, pixels: int) -> tuple[np.ndarray, ...]:
+    """X, labels to learn from, and X, labels to test on; images of so many pixels a side."""
+    X, Y, X_test, Y_test = lbi_digits.digits(name, samples, tests)
+    block = 28 // pixels
+
+    def reduced(images: np.ndarray) -> np.ndarray:
+        parts = images.reshape(-1, pixels, block, pixels, block)
+        return np.ascontiguousarray(parts.mean(axis=(2, 4)).reshape(len(images), -1))
+
+    return reduced(X), Y, reduced(X_test), Y_test
+
+
+def start(seed: int, inputs: int, widths: Sequence[int], activation: str) -> networks.MLP:
+    """Kaiming normal: N(0, 2 / inputs), no biases."""
+    rng = np.random.default_rng(seed_for("TINY digits", "start", seed))
+    sizes = (inputs, *widths, 10)
+    return networks.MLP(
+        [
+            np.column_stack([rng.normal(scale=(2 / a) ** 0.5, size=(b, a)), np.zeros(b)])
+            for a, b in pairwise(sizes)
+        ],
+        activation,
+    )
+
+
+# Extending one layer ----------------------------------------------------------------------------
+
+
+def most(network: networks.MLP, layer: int) -> int:
+    """How many neurons are added to a layer: the rank of the matrix of Prop 3.2.
+
+    What old weights leave over is orthogonal to ones, and a softmax's gradients sum to zero.
+    """
+    around = (network.arrays[0].shape[1] - 1, *network.widths, len(network.arrays[-1]))
+    return min(around[layer], around[layer + 2] - (layer == len(network.widths) - 1))
+
+
+def extended(
+    network: networks.MLP, X: np.ndarray, Y: np.ndarray, layer: int, method: str, rng: Any
+) -> tuple[networks.MLP, growth.Plan]:
+    """The network with that layer extended, and the plan by which it was, without edits if not.
+
+    Random neurons get the sign that lowers the loss, each, and an amplitude together: more than
+    the paper gives them. Where old weights move, they do so before the neurons are drawn.
+    """
+    k = most(network, layer)
+    if method in OLD_WEIGHTS:
+        plan = tiny.decide(
+            network, X, Y, LOSS, layer=layer, most=k, old_weights=OLD_WEIGHTS[method],
+            line_search=True, size=1.0,
+        )  # fmt: skip
+        return (growth.apply(network, plan) if plan.edits else network), plan
+    if method == RANDOM:
+        update = best_update_plan(network, X, Y, layer + 1)
+        network = growth.apply(network, update, searched(network, update, X, Y))
+    plan = baselines.random_neurons(network, X, Y, LOSS, layer=layer, k=k, downhill=True, rng=rng)
+    size = searched(network, plan, X, Y)
+    if size == 0:
+        return network, growth.Plan((), 1.0, 0.0, 1, 2, "No size lowers the loss.")
+    return growth.apply(network, plan, size), plan
+
+
+def best_update_plan(
+    network: networks.MLP, X: np.ndarray, Y: np.ndarray, layer: int
+) -> growth.Plan:
+    """The best update of one layer's weights, Prop 3.1, and nothing else."""
+    V = tiny.desired_updates(network, X, Y, LOSS)[layer]
+    B = network.forward(X).inputs[layer]
+    update = tiny.best_update(B, V)
+    slope = -float(np.vdot(V, B @ update.T)) / len(V)
+    return growth.Plan((growth.Move(layer, update),), 1.0, slope, 1, 2)
+
+
+def searched(network: networks.MLP, plan: growth.Plan, X: np.ndarray, Y: np.ndarray) -> float:
+    """The size of a plan of one edit by line search; 0 where none lowers the loss.
+
+    As in `tiny.decide`, what does not change with the size is computed once.
+    """
+    (edit,), trace = plan.edits, network.forward(X)
+    sigma = activations.get(network.activation).value
+    loss = losses.get(LOSS)
+    fan_out: np.ndarray | None = None
+    if isinstance(edit, growth.Move):
+        reader, fed = edit.layer, trace.inputs[edit.layer] @ edit.direction.T
+    elif isinstance(edit, growth.Add):
+        reader, fed = edit.layer + 1, trace.inputs[edit.layer] @ edit.fan_in.T
+        fan_out = edit.fan_out.T
+    else:
+        raise TypeError(f"searched takes a plan of one Move or one Add; got {edit!r}.")
+
+    def loss_at(size: float) -> float:
+        with np.errstate(over="ignore", invalid="ignore"):
+            A = size * fed if fan_out is None else sigma(size * fed) @ fan_out
+            A += trace.states[reader]
+            for W in network.arrays[reader + 1 :]:
+                A = sigma(A) @ W[:, :-1].T + W[:, -1]
+            return float(loss.samples(A, Y).mean())
+
+    return tiny.amplitude(loss_at)
+
+
+def mean_loss(network: networks.MLP, X: np.ndarray, Y: np.ndarray) -> float:
+    return float(losses.get(LOSS).samples(network(X), Y).mean())
+
+
+def strengths(network: networks.MLP, plan: growth.Plan, X: np.ndarray) -> np.ndarray:
+    """The lambda_k of a plan's neurons: what they feed forward, per size, as a root mean square."""
+    slopes = activations.get(network.activation).derivative(np.array([0.0, 1e-300]))
+    for edit in plan.edits:
+        if isinstance(edit, growth.Add):
+            z = network.forward(X).inputs[edit.layer] @ edit.fan_in.T
+            return slopes.mean() * np.sqrt((z**2).mean(axis=0) * (edit.fan_out**2).sum(axis=0))
+    return np.zeros(0)
+
+
+# Cells ------------------------------------------------------------------------------------------
+
+
+def trained(
+    *,
+    seed: int,
+    widths: list[int],
+    steps: int,
+    rate: float,
+    every: int,
+    rounds: int = 0,
+    interval: int = 0,
+    method: str = BEST,
+    estimation: str = "printed",
+    mapped: bool = False,
+    **setting: Any,
+) -> dict[str, Any]:
+    """One training from the given widths, in which every layer is extended `rounds` times.
+
+    Each round, after `interval` steps, estimates layer after layer on images drawn anew; what is
+    left of the steps comes at the end. Without rounds, a training of fixed widths.
+
+    Returns, by look (after every `every` steps, and before and after each round): steps, seconds,
+    the loss of up to 1000 of the images to learn from, the accuracy on the tests. By round, the
+    start included: widths. By round and layer: the images that were drawn, the loss on them before
+    and after, the number of neurons, the mean and the largest of lambda^2, the desired update
+    mean |V|^2 of the layer that reads the neurons. If `mapped`, by round and layer, the output
+    included: the four parts of its bottleneck on those images, before the round and at the end.
+    """
+    X, Y, *tests = digits(*(setting[name] for name in ("data", "samples", "tests", "pixels")))
+    network = start(seed, X.shape[1], widths, setting["activation"])
+    batches, drawn = (np.random.default_rng(seed_for("TINY digits", name, seed))
+                      for name in ("batches", "estimation"))  # fmt: skip
+    watched = _Watched(X[:1000], Y[:1000], *tests)
+    found: dict[str, list[Any]] = {"widths": [network.widths]}
+    bottlenecks = []
+    for number in range(rounds + 1):
+        last = number == rounds
+        watched.go()
+        network, _ = train.fit(
+            network, X, Y, LOSS, steps=steps - rounds * interval if last else interval,
+            learning_rate=rate, batch_size=setting["batch_size"], rng=batches,
+            watch=watched.look, watch_every=every,
+        )  # fmt: skip
+        watched.end_of_phase()
+        sizes = estimation_sizes(found["widths"], X, estimation)
+        if mapped:
+            rows = np.sort(drawn.permutation(len(X))[: sizes.max()])
+            bottlenecks.append(tiny.bottlenecks(network, X[rows], Y[rows], LOSS))
+        for layer in range(0 if last else len(widths)):
+            rows = np.sort(drawn.permutation(len(X))[: sizes[layer]])
+            before = network
+            watched.go()
+            network, plan = extended(before, X[rows], Y[rows], layer, method, drawn)
+            watched.stop()
+            seen = _round(before, network, plan, X[rows], Y[rows], layer)
+            for name, value in seen.items():
+                found.setdefault(name, []).append(value)
+        if not last:
+            found["widths"].append(network.widths)
+    by_layer = {name: np.reshape(values, (rounds, -1)) for name, values in found.items()
+                if name != "widths"}  # fmt: skip
+    result = {**watched.found, **by_layer, "widths": np.array(found["widths"])}
+    if mapped:
+        result["bottlenecks"] = np.array(bottlenecks)
+    return {name: np.array(values) for name, values in result.items()}
+
+
+def estimation_sizes(widths: Sequence[Sequence[int]], X: np.ndarray, rule: str) -> np.ndarray:
+    """On how many images each layer is estimated in this round, after rounds of these widths."""
+    if rule == "all":
+        return np.full(len(widths[0]), len(X))
+    schedule = tiny_greedy.batch_schedule(widths, inputs=X.shape[1], rule=rule, limit=len(X))
+    return schedule[-1].astype(int)
+
+
+def _round(
+    before: networks.MLP, after: networks.MLP, plan: growth.Plan, X: np.ndarray, Y: np.ndarray,
+    layer: int,
+) -> dict[str, float]:  # fmt: skip
+    lam = strengths(before, plan, X)
+    V = tiny.desired_updates(before, X, Y, LOSS)[layer + 1]
+    return {
+        "drawn": len(X),
+        "before": mean_loss(before, X, Y),
+        "after": mean_loss(after, X, Y),
+        "neurons": len(lam),
+        "mean": float((lam**2).mean()) if len(lam) else 0.0,
+        "largest": float((lam**2).max()) if len(lam) else 0.0,
+        "desired": float((V**2).sum()) / len(X),
+    }
+
+
+class _Watched:
+    """Looks at a training by the step, and counts the seconds that it takes between."""
+
+    def __init__(self, *parts: np.ndarray):
+        self.parts = parts
+        self.found: dict[str, list[float]] = {}
+        self.before = self.now = 0  # steps
+        self.seconds, self.since = 0.0, 0.0
+
+    def go(self) -> None:
+        self.since = time.process_time()
+
+    def stop(self) -> None:
+        self.seconds += time.process_time() - self.since
+
+    def look(self, step: int, network: networks.MLP, _: float) -> None:
+        self.stop()
+        X, Y, X_test, Y_test = self.parts
+        self.now = self.before + step
+        seen = {
+            "steps": self.now,
+            "seconds": self.seconds,
+            "loss": mean_loss(network, X, Y),
+            "test": networks.accuracy(network, X_test, Y_test),
+        }
+        for name, value in seen.items():
+            self.found.setdefault(name, []).append(value)
+        self.go()
+
+    def end_of_phase(self) -> None:
+        self.before = self.now
+
+
+def by_seed(results: Sequence[dict[str, Any]], name: str) -> np.ndarray:
+    """One quantity, by seed and look."""
+    return np.array([result[name] for result in results])
+
+
+def clock(results: Sequence[dict[str, Any]]) -> np.ndarray:
+    """Seconds by look: the median over the seeds of what each stretch between two looks took.
+
+    The paper averages them; what disturbs the machine once should not count.
+    """
+    stretches = np.diff(by_seed(results, "seconds"), axis=1, prepend=0.0)
+    return np.cumsum(np.median(stretches, axis=0))
+
+
+def at_time(results: Sequence[dict[str, Any]], seconds: float) -> np.ndarray:
+    """Accuracy on the tests by seed at a time, between looks on the straight line."""
+    times = clock(results)
+    return np.array([np.interp(seconds, times, row) for row in by_seed(results, "test")])
+
+
+def at_step(results: Sequence[dict[str, Any]], step: int) -> np.ndarray:
+    """Accuracy on the tests by seed at the last look not after a step."""
+    steps = by_seed(results, "steps")[0]
+    return by_seed(results, "test")[:, np.flatnonzero(steps <= step)[-1]]

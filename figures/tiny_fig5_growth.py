@@ -1,0 +1,207 @@
+"""TINY Figs 5, 6, 9, 10: growth from [1, 1] against fixed widths, by the step and by the clock."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from figures import style, tiny_digits
+from figures.record import Claim, Setting, Settings
+
+ID = "TINY-Fig-5"
+STATEMENTS = ("TINY-Fig-5",)
+TITLE = "Digits: growth from [1, 1] against the same widths from the start, and larger ones"
+
+LOOKS: dict[str, Any] = {
+    "growth": {"color": style.VERMILION, "linestyle": "-"},
+    "same widths": {"color": style.BLUE, "linestyle": "--"},
+    "large": {"color": style.GREY, "linestyle": "-."},
+}
+RIVALS = {"same widths": "a fixed network of its final widths", "large": "a large fixed network"}
+PARTS = (0.25, 0.5, 1.0)  # of the time that all three take, at which they are compared
+
+
+def settings(full: bool) -> Settings:
+    return {
+        **tiny_digits.growing(full),
+        "large": Setting([500, 500] if full else [200, 200], "ours", "the paper: [1000, 1000]"),
+        "longer": Setting(3 if full else 2, "ours", "times as many steps for fixed networks of "
+                          "the same widths, to compare at equal time"),
+    }  # fmt: skip
+
+
+def compute(settings: Settings, run: Any) -> dict[str, Any]:
+    found = {}
+    steps, large = settings["steps"].value, settings["large"].value
+    for rate in settings["rates"].value:
+        grown = run(tiny_digits.trained, tiny_digits.growths(settings, rate))
+        widths = [[int(w) for w in result["widths"][-1]] for result in grown]
+        more = {"rounds": 0, "interval": 0}
+        same = tiny_digits.growths(settings, rate, **more)
+        for cell, final in zip(same, widths, strict=True):
+            cell |= {"widths": final, "steps": settings["longer"].value * steps}
+        wide = tiny_digits.growths(settings, rate, **more, widths=large)
+        found[rate] = {
+            "growth": grown,
+            "same widths": run(tiny_digits.trained, same),
+            "large": run(tiny_digits.trained, wide),
+        }
+    return {"found": found, "steps": steps, "large": large}
+
+
+def horizon(arms: dict[str, Any]) -> float:
+    """The seconds for which all were trained."""
+    return min(float(tiny_digits.clock(results)[-1]) for results in arms.values())
+
+
+def plot(data: dict[str, Any]) -> Any:
+    rates = list(data["found"])
+    figure, axes = style.panels(len(rates), 2, size=(style.PAGE, 0.5 + 2.4 * len(rates)),
+                                squeeze=False, sharey="row")  # fmt: skip
+    for row, rate in zip(axes, rates, strict=True):
+        arms = data["found"][rate]
+        end = horizon(arms)
+        for name, look in LOOKS.items():
+            tests, times = tiny_digits.by_seed(arms[name], "test"), tiny_digits.clock(arms[name])
+            steps = arms[name][0]["steps"]
+            for axis, x, most in ((row[0], steps, data["steps"]), (row[1], times, end)):
+                shown = x <= most * 1.001
+                middle, spread = tests.mean(axis=0)[shown], tests.std(axis=0)[shown]
+                axis.plot(x[shown], middle, label=name, **look)
+                axis.fill_between(x[shown], middle - spread, middle + spread, color=look["color"],
+                                  alpha=0.2, linewidth=0)  # fmt: skip
+        row[0].set(xlabel="steps of Adam", ylabel="accuracy on the tests",
+                   title=f"learning rate {rate:g}")  # fmt: skip
+        row[1].set(xlabel="seconds of one processor, growing included", title="the same by time")
+    style.legend(figure, axes[0, 0])
+    return figure
+
+
+def claims(data: dict[str, Any]) -> list[Claim]:
+    return [claim for rate, arms in data["found"].items() for claim in _claims(rate, arms, data)]
+
+
+DEPENDS: dict[str, str] = {}
+
+
+def _claims(rate: float, arms: dict[str, Any], data: dict[str, Any]) -> list[Claim]:
+    end, steps, judged = horizon(arms), data["steps"], []
+    now = {name: tiny_digits.at_step(results, steps) for name, results in arms.items()}
+    then = {
+        name: {part: tiny_digits.at_time(results, part * end) for part in PARTS}
+        for name, results in arms.items()
+    }
+    for rival, words in RIVALS.items():
+        by_step = now["growth"] - now[rival]
+        by_time = {part: then["growth"][part] - then[rival][part] for part in PARTS}
+        number = {
+            "steps": steps,
+            "accuracy, mean and spread": {name: _spread(now[name]) for name in ("growth", rival)},
+            "points more, mean and spread": _points(by_step),
+            "loss of images learnt from": {
+                name: _spread(_loss(arms[name], steps)) for name in ("growth", rival)
+            },
+        }
+        timed = {
+            "seconds": end,
+            "accuracy, mean and spread": {
+                name: _spread(then[name][1.0]) for name in ("growth", rival)
+            },
+            "points more, mean and spread, by part of the time": {
+                str(part): _points(gain) for part, gain in by_time.items()
+            },
+        }
+        ends = f"; learning rate {rate:g}"
+        for what, gain, seen in (("steps", by_step, number), ("time", by_time[1.0], timed)):
+            depends = DEPENDS.get(f"{what}, {rival}", "")
+            judged += [
+                Claim.judged(
+                    ID,
+                    f"at equal {what}, growth is similar to {words}: at most one point below{ends}",
+                    gain >= -tiny_digits.SIMILAR,
+                    number=seen,
+                    depends_on=depends,
+                ),
+                Claim.judged(
+                    ID,
+                    f"at equal {what}, growth is better than {words}{ends}",
+                    gain > 0,
+                    number=seen,
+                    depends_on=depends,
+                ),
+            ]
+    taken = {name: _seconds(results, steps) for name, results in arms.items()}
+    judged.append(
+        Claim.judged(
+            ID,
+            "the large network takes more time than growth for as many steps, growing included; "
+            f"learning rate {rate:g}",
+            taken["large"] > taken["growth"],
+            number={
+                "seconds, mean": {name: float(values.mean()) for name, values in taken.items()},
+                "of which growing": float((taken["growth"] - _training(arms["growth"])).mean()),
+                "large": data["large"],
+                "final widths": arms["growth"][0]["widths"][-1].tolist(),
+            },
+            depends_on=DEPENDS.get("large", ""),
+        )
+    )
+    return judged
+
+
+def _loss(results: Any, step: int) -> np.ndarray:
+    here = np.flatnonzero(results[0]["steps"] <= step)[-1]
+    return tiny_digits.by_seed(results, "loss")[:, here]
+
+
+def _seconds(results: Any, step: int) -> np.ndarray:
+    here = np.flatnonzero(results[0]["steps"] <= step)[-1]
+    return tiny_digits.by_seed(results, "seconds")[:, here]
+
+
+def _training(results: Any) -> np.ndarray:
+    """Seconds of the stretches in which steps were taken."""
+    stretches = np.diff(tiny_digits.by_seed(results, "seconds"), axis=1)
+    return np.where(np.diff(results[0]["steps"]) > 0, stretches, 0.0).sum(axis=1)
+
+
+def _spread(values: np.ndarray) -> list[float]:
+    return [float(values.mean()), float(values.std())]
+
+
+def _points(gain: np.ndarray) -> list[float]:
+    return [100 * float(gain.mean()), 100 * float(gain.std())]
+
+
+def tables(data: dict[str, Any]) -> dict[str, Any]:
+    rows = [
+        (rate, name, seed, int(step), seconds, float(loss), float(test))
+        for rate, arms in data["found"].items()
+        for name, results in arms.items()
+        for seed, result in enumerate(results)
+        for step, seconds, loss, test in zip(
+            result["steps"], tiny_digits.clock(results).tolist(), result["loss"], result["test"],
+            strict=True,
+        )
+    ]  # fmt: skip
+    header = ("rate", "network", "seed", "step", "seconds_measured", "loss", "accuracy")
+    return {"curves": (header, rows)}
+
+
+def summary(data: dict[str, Any]) -> str:
+    """Accuracies at equal steps and at equal time."""
+    lines = []
+    for rate, arms in data["found"].items():
+        end = horizon(arms)
+        lines.append(f"rate {rate:g}; {data['steps']} steps; {end:.2f} s")
+        for name, results in arms.items():
+            by_step, by_time = (
+                tiny_digits.at_step(results, data["steps"]), tiny_digits.at_time(results, end)
+            )  # fmt: skip
+            lines.append(
+                f"{name:12s} {results[0]['widths'][-1].tolist()!s:11s} by step {by_step.mean():.4f}"
+                f" +- {by_step.std():.4f}, by time {by_time.mean():.4f} +- {by_time.std():.4f}, "
+                f"{tiny_digits.clock(results)[-1]:.2f} s"
+            )
+    return "\n".join(lines)
