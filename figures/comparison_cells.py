@@ -103,7 +103,11 @@ def decision(method: str, k: int, rng: np.random.Generator) -> Callable[..., gro
 
 
 def _searched(decide: Callable[..., growth.Plan]) -> Callable[..., growth.Plan]:
-    """The same decision, with the size of the line search; its own size where none helps."""
+    """The same decision, with the size of the line search.
+
+    Where none helps, the neurons are added with their own small size, and old weights stay: where
+    neurons are nearly dependent a best update is as large as they are alike.
+    """
 
     def inner(network: Any, X: Any, Y: Any, loss: Any) -> growth.Plan:
         plan = decide(network, X, Y, loss)
@@ -113,18 +117,16 @@ def _searched(decide: Callable[..., growth.Plan]) -> Callable[..., growth.Plan]:
         def loss_at(size: float) -> float:
             return loss.value(growth.apply(network, plan, size)(X), Y)
 
-        size = tiny.amplitude(loss_at, 0.1) or plan.size
-        return growth.Plan(plan.edits, size, plan.coefficient, plan.order, plan.remainder)
+        edits, size = plan.edits, tiny.amplitude(loss_at, 0.1)
+        if size == 0:
+            edits = tuple(edit for edit in edits if not isinstance(edit, growth.Move))
+        return growth.Plan(edits, size or plan.size, plan.coefficient, plan.order, plan.remainder)
 
     return inner
 
 
 def _always(decide: Callable[..., growth.Plan]) -> Callable[..., growth.Plan]:
-    """TINY with its two amplitudes; where none lowers the loss small neurons, and no move.
-
-    A move of the old weights that does not lower the loss is none to make: where neurons are nearly
-    dependent the best update is as large as they are alike.
-    """
+    """TINY with its two amplitudes; where none helps small neurons and no move, as for the rest."""
 
     def inner(network: Any, X: Any, Y: Any, loss: Any) -> growth.Plan:
         plan = decide(network, X, Y, loss, line_search=True)

@@ -110,6 +110,12 @@ def test_where_no_size_helps_the_neurons_are_added_all_the_same():
     uphill = growth.Plan((growth.Add(0, [[1.0, 0.0]], [[0.0]]),), 0.01, 0.0, 1, 2)
     found = comparison_cells._searched(lambda *_: uphill)(network, X, Y, loss)
     assert found.size == 0.01 and growth.apply(network, found).widths == (3,)
+    with_move = growth.Plan((growth.Move(1, [[0.0, 0.0, 0.0]]), *uphill.edits), 0.01, 0.0, 1, 2)
+    found = comparison_cells._searched(lambda *_: with_move)(network, X, Y, loss)
+    assert [type(edit) for edit in found.edits] == [growth.Add]
+    downhill = growth.Plan((growth.Move(1, [[0.0, 0.0, (Y - network(X)).mean()]]),), 0.01, 0, 1, 2)
+    found = comparison_cells._searched(lambda *_: downhill)(network, X, Y, loss)
+    assert found.edits == downhill.edits and found.size == pytest.approx(1, abs=0.05)
     nothing = growth.Plan((), 0.01, 0.0, 1, 2)
     assert comparison_cells._searched(lambda *_: nothing)(network, X, Y, loss) is nothing
 
