@@ -27,6 +27,9 @@ def settings(full: bool) -> Settings:
     steps = shared["steps"].value
     return {
         **shared,
+        "samples": Setting(
+            shared["limit"].value, "ours", "the first; all that can be estimated on"
+        ),
         "interval": Setting(0, "paper", "no training"),
         "rounds": Setting(8 if full else 6, "ours", "the paper tells of no such run"),
         "estimation": Setting("all", "ours", "so that each addition lowers the loss of all"),

@@ -17,7 +17,7 @@ from refgrow import growth, networks, tiny, tiny_greedy, train
 
 # Small trainings with the settings of the figures, so that each takes a fraction of a second.
 DATA = {"data": "rendered digits", "samples": 200, "tests": 100, "pixels": 14}
-SMALL = {**DATA, "content": "", "activation": "selu", "batch_size": 50, "seed": 1}
+SMALL = {**DATA, "content": "", "limit": 200, "activation": "selu", "batch_size": 50, "seed": 1}
 RUN = {**SMALL, "widths": [1, 1], "steps": 30, "rate": 1e-3, "every": 5}
 GROWN = {**RUN, "rounds": 2, "interval": 10}
 # Sums in another order.
@@ -164,6 +164,8 @@ def test_every_layer_is_extended_in_turn_after_an_interval():
     np.testing.assert_array_equal(result["widths"][2] - result["widths"][1], result["neurons"][1])
     assert (result["after"] <= result["before"]).all() and result["after"].shape == (2, 2)
     assert result["drawn"].tolist() == [[100, 100], [200, 200]]  # of 1400 and 316
+    fewer = tiny_digits.trained(**{**GROWN, "limit": 150})
+    assert fewer["drawn"].tolist() == [[100, 100], [150, 150]]
     assert result["largest"].shape == (2, 2) and (result["largest"] >= result["mean"]).all()
     desired, reachable, lack, neurons = np.moveaxis(result["bottlenecks"], -1, 0)
     assert desired.shape == (3, 3)
@@ -173,7 +175,7 @@ def test_every_layer_is_extended_in_turn_after_an_interval():
 
 @pytest.mark.compiled
 def test_without_an_interval_networks_are_extended_and_trained_afterwards():
-    result = tiny_digits.trained(**{**GROWN, "interval": 0, "estimation": "all"})
+    result = tiny_digits.trained(**{**GROWN, "interval": 0, "estimation": "all", "limit": 10**6})
     assert result["steps"].tolist() == [0, 0, 0, 5, 10, 15, 20, 25, 30]
     assert (result["drawn"] == 200).all()
     # Nothing happens between the layers, nor between the rounds.
@@ -182,11 +184,10 @@ def test_without_an_interval_networks_are_extended_and_trained_afterwards():
 
 
 def test_estimation_follows_the_printed_rule_up_to_all_images():
-    X = np.zeros((1000, 784))
-    sizes = [tiny_digits.estimation_sizes(w, X, "printed").tolist() for w in
+    sizes = [tiny_digits.estimation_sizes(w, 784, 1000, "printed").tolist() for w in
              ([(1, 1)], [(1, 1), (2, 4)], [(1, 1), (2, 4), (20, 30)])]  # fmt: skip
     assert sizes == [[100, 100], [1000, 316], [1000, 1000]]
-    assert tiny_digits.estimation_sizes([(1, 1)], X, "all").tolist() == [1000, 1000]
+    assert tiny_digits.estimation_sizes([(1, 1)], 784, 1000, "all").tolist() == [1000, 1000]
 
 
 # ---- looks ---------------------------------------------------------------------------------------
