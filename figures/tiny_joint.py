@@ -149,7 +149,8 @@ def plot(data: dict[str, Any]) -> Any:
             axes[2].plot(steps, more.mean(axis=0), **look)
     axes[0].set(ylim=(0, 1.05), ylabel="gain: old weights first, over joint")
     axes[1].set(yscale="log", ylabel="fan-ins: joint, over old weights first")
-    axes[1].set_yticks([1, 3, 10, 30], ["1", "3", "10", "30"])
+    ticks = [tick for tick in (1, 3, 10, 30, 100, 300) if tick <= axes[1].get_ylim()[1]]
+    axes[1].set_yticks(ticks, [str(tick) for tick in ticks])
     axes[1].minorticks_off()
     axes[2].axhline(0, color=style.GREY, linewidth=0.7)
     axes[2].set(ylabel="share of the loss that the joint\nplan takes off more, after line search")
