@@ -62,7 +62,11 @@ def plot(data: dict[str, Any]) -> Any:
     return figure
 
 
-DEPENDS: dict[str, str] = {}
+DEPENDS = {
+    "end": "On the number of steps at the end, which make up for what was not done between.",
+    "grown": "On the rate: after many steps at a large one, what grows later adds less.",
+    "widths": "On line searches that find no size: the layer is then passed over.",
+}
 
 
 def claims(data: dict[str, Any]) -> list[Claim]:
@@ -88,21 +92,21 @@ def claims(data: dict[str, Any]) -> list[Claim]:
             "the worst end at most two points apart (the paper shows curves, and says nothing)",
             np.ptp(final, axis=0) <= 0.02,
             number=number,
-            depends_on=DEPENDS.get("end", ""),
+            depends_on=DEPENDS["end"],
         ),
         Claim.judged(
             ID,
             "the longer the training between the rounds, the better the network after the last one",
             np.diff(right_after, axis=0).min(axis=0) > 0,
             number=number,
-            depends_on=DEPENDS.get("grown", ""),
+            depends_on=DEPENDS["grown"],
         ),
         Claim.judged(
             ID,
             "the final widths do not depend on it",
             np.array([len(set(by_seed)) == 1 for by_seed in zip(*widths, strict=True)]),
             number={"widths": sorted({str(list(w)) for row in widths for w in row})},
-            depends_on=DEPENDS.get("widths", ""),
+            depends_on=DEPENDS["widths"],
         ),
     ]
 

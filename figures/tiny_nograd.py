@@ -77,7 +77,14 @@ def plot(data: dict[str, Any]) -> Any:
     return figure
 
 
-DEPENDS: dict[str, str] = {}
+DEPENDS = {
+    **{f"lowers, {name}": "On nothing: the line search sees to it, where neurons are found."
+       for name in LOOKS},
+    **{f"trains, {name}": "On the number of images: with 1600 of them what is fitted does not "
+       "carry over to the tests." for name in LOOKS},
+    **{f"fits, {name}": "On the number of steps of Adam that are allowed, and on its rate."
+       for name in LOOKS},
+}  # fmt: skip
 
 
 def claims(data: dict[str, Any]) -> list[Claim]:
@@ -104,7 +111,7 @@ def claims(data: dict[str, Any]) -> list[Claim]:
                 (np.diff(rows, axis=1) < 0).ravel(),
                 number=learnt,
                 needed=1.0,
-                depends_on=DEPENDS.get(f"lowers, {name}", ""),
+                depends_on=DEPENDS[f"lowers, {name}"],
             ),
             Claim.judged(
                 ID,
@@ -112,7 +119,7 @@ def claims(data: dict[str, Any]) -> list[Claim]:
                 f"{TRAINED:.0%} of the accuracy that Adam gives the same widths",
                 ends >= TRAINED * adam,
                 number=accuracy,
-                depends_on=DEPENDS.get(f"trains, {name}", ""),
+                depends_on=DEPENDS[f"trains, {name}"],
             ),
             Claim.judged(
                 ID,
@@ -120,7 +127,7 @@ def claims(data: dict[str, Any]) -> list[Claim]:
                 "as well as so many steps of Adam: their loss ends no higher",
                 tiny_digits.by_seed(results, "loss")[:, -1] <= adam_loss,
                 number=accuracy,
-                depends_on=DEPENDS.get(f"fits, {name}", ""),
+                depends_on=DEPENDS[f"fits, {name}"],
             ),
         ]
     return judged
