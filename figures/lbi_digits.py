@@ -26,27 +26,39 @@ MASKS = ("SplitLBI", "its largest weights", "lottery ticket", "one-shot pruning"
 COMPARABLE = 0.01
 LOSS = "softmax_cross_entropy"
 SHOWN = 6  # neurons at each end whose weights are kept, to be drawn
-# Where the step falls to a tenth, as shares of the epochs: 80 and 120 of 160.
+# Where the step falls to a tenth, as shares of the epochs: 80 and 120 of 160 in the ablations.
 DROPS = (0.5, 0.75)
 
 
-def common(full: bool) -> dict[str, Setting]:
-    """The settings that all digit figures share: data, network and training."""
+def common(full: bool, follows: Sequence[str] = (), **paper: str) -> dict[str, Setting]:
+    """The settings that all digit figures share: data, network and training.
+
+    `paper` tells what the paper has in the figure at hand, for any of data, widths, epochs, drops
+    and seeds, and `follows` names those of them in which our full run has the same. The paper does
+    not say what is left out.
+    """
     name, content, why = source(full)
+
+    def chosen(key: str, value: Any, why: str = "", same: bool = True) -> Setting:
+        told = f"the paper: {paper[key]}" if key in paper else "not said"
+        ours = "ours" if not same or key not in follows else "paper"
+        return Setting(value, ours, f"{why}; {told}" if why else told)
+
     return {
-        "data": Setting(name, "paper" if name == "MNIST" else "ours", why),
+        "data": chosen("data", name, why, name == "MNIST"),
         "content": Setting(content, "ours", "which images: a hash, or the version of the drawing"),
         "samples": Setting(10_000 if full else 1_600, "ours", "the first ones; the paper: all"),
         "probe": Setting(2_000 if full else 1_000, "ours", "samples on which the loss is followed"),
         "tests": Setting(5_000 if full else 1_000, "ours", "images to test on, the first ones"),
-        "widths": Setting([300, 100], "paper", "LeNet-3"),
+        "widths": chosen("widths", [300, 100], "LeNet-3"),
         "activation": Setting("relu", "ours", "not said for LeNet-3"),
-        "batch_size": Setting(128 if full else 64, "paper" if full else "ours"),
-        "epochs": Setting(20 if full else 6, "ours", "the paper: 100, and 160 in its ablations"),
+        "batch_size": Setting(128 if full else 64, "paper" if full else "ours",
+                              "its default for small images is 128"),
+        "epochs": chosen("epochs", 20 if full else 6),
         "rate": Setting(0.1, "paper", "kappa alpha, and the step of SGD"),
-        "drops": Setting(list(DROPS), "paper", "to a tenth each; 80 and 120 of 160 epochs"),
-        "seeds": Setting(list(range(5 if full else 1)), "paper" if full else "ours", "starts"),
-    }
+        "drops": chosen("drops", list(DROPS), "to a tenth at these shares of the epochs"),
+        "seeds": chosen("seeds", list(range(5 if full else 1)), "starts", full),
+    }  # fmt: skip
 
 
 PASSED = ("data", "content", "samples", "tests", "widths", "activation", "batch_size", "epochs")
@@ -74,7 +86,8 @@ def training(
         "drops": more.pop("drops", list(DROPS)),
     }
     if method.startswith("SplitLBI"):
-        base = {name: settings[name].value for name in ("nu", "kappa", "lam")}
+        constants = [name for name in ("nu", "kappa", "lam") if name not in more]
+        base = {name: settings[name].value for name in constants}
         found |= {"groups": groups, **base, **more}
         found["learning_rate"] = rate / found["kappa"]
     return found
@@ -94,9 +107,11 @@ def ablations(settings: Settings) -> dict[str, list[dict[str, Any]]]:
 
 def ablation_settings(full: bool) -> dict[str, Setting]:
     """What Figs 3, 4 and 6 share."""
+    paper = {"data": "Cifar-10", "widths": "VGG-16 and ResNet-56", "epochs": "160"}
+    paper |= {"drops": "at 80 and 120 of 160 epochs", "seeds": "5"}
     kappas, nus = [1.0, 2.0, 5.0, 10.0], [10.0, 50.0, 100.0, 200.0, 500.0, 1000.0]
     return {
-        **common(full),
+        **common(full, ("drops", "seeds"), **paper),
         "kappas": Setting(kappas if full else [1.0, 10.0], "paper", "at nu = 100"),
         "nus": Setting(nus if full else [10.0, 100.0, 1000.0], "paper",
                        "at kappa = 1; without its 20 and 2000"),
@@ -131,9 +146,11 @@ def ticket_cells(settings: Settings) -> dict[str, list[dict[str, Any]]]:
 
 def ticket_settings(full: bool) -> dict[str, Setting]:
     """What Figs 5 and 8 share."""
+    paper = {"data": "Cifar-10", "widths": "VGG-16, ResNet-50 and ResNet-56", "epochs": "160"}
+    paper |= {"drops": "every 30 epochs by default, not said here", "seeds": "5"}
     return {
-        **common(full),
-        "nu": Setting(100.0, "paper"),
+        **common(full, ("seeds",), **paper),
+        "nu": Setting(100.0, "paper", "Table 10, where it can be read"),
         "kappa": Setting(1.0, "paper"),
         "lam": Setting({"weight": 0.01, "neuron": 0.2} if full
                        else {"weight": 0.005, "neuron": 0.085}, "ours",
@@ -141,8 +158,11 @@ def ticket_settings(full: bool) -> dict[str, Setting]:
         "stops": Setting({"weight": [1, 2, 4], "neuron": [4, 8]} if full
                          else {"weight": [2, 3], "neuron": [4]}, "ours",
                          "epochs whose masks are retrained; the paper's: the first eighth"),
-        "groups": Setting(["weight", "neuron"], "paper", "lasso; the inputs of a hidden neuron"),
-        "retraining": Setting("SGD Mom-Wd, as the dense network", "ours", "not said"),
+        "groups": Setting(["weight", "neuron"], "ours",
+                          "the paper: the lasso, and filters, here what a hidden neuron reads; "
+                          "then all masks keep as many neurons, and not as many weights"),
+        "retraining": Setting("SGD Mom-Wd, as the dense network", "ours",
+                              "the paper: from the start, for as many epochs; by what is not said"),
     }  # fmt: skip
 
 
@@ -166,7 +186,7 @@ def source(full: bool) -> tuple[str, str, str]:
         checksums = "".join(data.MNIST_CHECKSUMS.values())
         return "MNIST", hashlib.sha256(checksums.encode()).hexdigest()[:16], ""
     why = "no folder of MNIST was given" if full else "needs no files"
-    return "rendered digits", "SeedSequence(0), difficulty 1", f"{why}; MNIST is the paper's"
+    return "rendered digits", "SeedSequence(0), difficulty 1", why
 
 
 @cache
@@ -319,15 +339,18 @@ def tickets(
 ) -> dict[str, Any]:
     """Sparse networks found early by SplitLBI, against others of the same size, retrained.
 
-    The masks at each epoch of `stops`, all with as many weights (neurons, where these are the
-    groups) as SplitLBI's: SplitLBI's; the largest weights of the same run at the same epoch; the
-    largest after a whole training by SGD; random ones, as many a layer as SplitLBI's. Every network
-    goes back to its start, and is retrained as SGD trains the dense one; with the largest after
-    training that is a lottery ticket. One-shot pruning keeps the same weights as the ticket, and
-    tunes them from where training had left them: twice the training of the others.
+    The masks at each epoch of `stops`, all with as many weights as SplitLBI's. Where neurons are
+    the groups, with as many hidden neurons in all: the largest may be spread over the layers in
+    another way, and so keep another number of weights (a neuron of layer 1 reads 784, one of layer
+    2 reads 300); the random ones keep as many. They are SplitLBI's; the largest weights of the same
+    run at the same epoch; the largest after a whole training by SGD; random ones, as many a layer
+    as SplitLBI's. Every network goes back to its start, and is retrained as SGD trains the dense
+    one; with the largest after training that is a lottery ticket. One-shot pruning keeps the same
+    weights as the ticket, and tunes them from where training had left them: twice the training of
+    the others.
 
-    Returns the density by epoch, the shares of weights kept at the stops, the accuracies on the
-    tests: of the dense networks at the end, and by mask and stop.
+    Returns the density by epoch, the shares of weights that SplitLBI's masks keep, the accuracies
+    on the tests: of the dense networks at the end, and by mask and stop.
     """
     X, labels, X_test, labels_test = digits(setting["data"], setting["samples"], setting["tests"])
     first = start(seed, setting["widths"], setting["activation"])

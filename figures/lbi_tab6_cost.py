@@ -24,7 +24,7 @@ BATCHES = 10  # in an epoch; few, so that the ways take turns often
 
 
 def settings(full: bool) -> Settings:
-    shared = lbi_digits.common(full)
+    shared = lbi_digits.common(full, widths="VGG-16")
     names = ("widths", "activation", "rate")
     return {
         **{name: shared[name] for name in names},
