@@ -306,12 +306,14 @@ def mnist(
     if samples is not None:
         samples = validation.as_integer(samples, "samples", at_least=1)
     verify = validation.as_bool(verify, "verify")
-    folder = folder or os.environ.get("REFGROW_DATA")
+    folder = _folder(folder)
     if not folder:
         raise ValueError(
             "folder is not given, and the environment variable REFGROW_DATA is not set. Name the "
             "folder of MNIST's four files, or use rendered_digits, which needs no files."
         )
+    if Path(folder).is_file():
+        raise ValueError(f"folder must be the folder that holds the files; got the file {folder}.")
     pixels = _idx(Path(folder), f"{part}-images-idx3-ubyte", 3, verify)
     labels = _idx(Path(folder), f"{part}-labels-idx1-ubyte", 1, verify)
     if len(pixels) != len(labels):
@@ -320,6 +322,15 @@ def mnist(
         raise ValueError(f"samples must be at most {len(pixels)}, all there are; got {samples}.")
     pixels, labels = pixels[:samples], labels[:samples]
     return Problem(pixels.reshape(len(pixels), -1) / 255.0, labels.astype(np.int64))
+
+
+def _folder(folder: Any) -> str | None:
+    """The folder given, or the environment's where none is."""
+    if folder is None or folder == "":
+        return os.environ.get("REFGROW_DATA")
+    if isinstance(folder, (str, os.PathLike)) and isinstance(os.fspath(folder), str):
+        return os.fspath(folder)
+    raise TypeError(f"folder must be a str or a path; got {folder!r}.")
 
 
 def _distorted(which: np.ndarray, distortion: np.ndarray) -> np.ndarray:
@@ -405,9 +416,9 @@ def _distance_to(polygons: Sequence[np.ndarray]) -> np.ndarray:
 def _idx(folder: Path, name: str, dimensions: int, verify: bool) -> np.ndarray:
     """An array of bytes: two zeros, 8 for bytes, the dimensions, each size as four bytes, data."""
     plain, packed = folder / name, folder / f"{name}.gz"
-    if not plain.exists() and not packed.exists():
-        raise FileNotFoundError(f"there is neither {name} nor {name}.gz in {folder}.")
-    path = plain if plain.exists() else packed
+    path = plain if plain.is_file() else packed
+    if not path.is_file():
+        raise FileNotFoundError(f"there is neither a file {name} nor {name}.gz in {folder}.")
     content = path.read_bytes()
     if content[:2] == b"\x1f\x8b":  # by content, as some programs decompress and keep the name
         try:

@@ -296,13 +296,35 @@ def test_the_folder_is_that_of_the_environment_where_none_is_given(tmp_path, mon
     np.testing.assert_array_equal(others(tmp_path).Y, LABELS[::-1])  # what is given comes first
 
 
+@pytest.mark.parametrize("folder", [0, 3, b"data", False, ["data"]])
+def test_a_folder_that_is_no_path_is_refused_by_name(monkeypatch, folder):
+    monkeypatch.delenv("REFGROW_DATA", raising=False)
+    with pytest.raises(TypeError, match="folder must be a str or a path; got"):
+        others(folder)
+
+
+def test_a_folder_with_the_name_of_a_file_is_not_read(tmp_path):
+    name = "train-images-idx3-ubyte"
+    written(tmp_path, IMAGES, LABELS)
+    with pytest.raises(ValueError, match=f"folder must be the folder .* got the file .*{name}"):
+        others(tmp_path / name)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(FileNotFoundError, match=f"neither a file {name} nor"):
+        others(tmp_path)
+    written(tmp_path, IMAGES, LABELS, packed=True)
+    np.testing.assert_array_equal(others(tmp_path).Y, LABELS)  # the compressed one is beside
+
+
 def test_the_error_says_which_argument_or_folder_is_wrong(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"neither train-images-idx3-ubyte nor .*\.gz in"):
+    with pytest.raises(
+        FileNotFoundError, match=r"neither a file train-images-idx3-ubyte nor .*\.gz in"
+    ):
         others(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"in .*no-such-folder"):
         others(tmp_path / "no-such-folder")
     written(tmp_path, IMAGES, LABELS)
-    with pytest.raises(FileNotFoundError, match="neither t10k-images"):
+    with pytest.raises(FileNotFoundError, match="neither a file t10k-images"):
         others(tmp_path, part="t10k")
     with pytest.raises(ValueError, match=r"samples must be at most 5, .*; got 6"):
         others(tmp_path, samples=6)
