@@ -21,7 +21,7 @@ from refgrow import growth, losses, networks, neurons, optimizers, toy_training,
 from refgrow.networks import MLP, Network, Shallow
 from refgrow.toy_training import DIVERGED, STATIONARY, STEPS_TAKEN
 
-NOTHING_TO_GROW = 3
+NOTHING_TO_GROW, STOPPED = 3, 4
 
 FIT_OPTIONS = ("optimizer", "learning_rate", "gtol", "batch_size", "train_weights")
 
@@ -30,6 +30,7 @@ Watch = Callable[[int, Any, float], Any]
 _MESSAGES = {
     STATIONARY: "The norm of the gradient is at most gtol.",
     STEPS_TAKEN: "All steps were taken.",
+    STOPPED: "`watch` returned True.",
     DIVERGED: "The loss or its gradient is no longer finite; the last finite parameters are kept. "
     "Use a smaller learning rate.",
 }
@@ -60,7 +61,7 @@ class History:
         False when the run diverged or gtol was asked for and not reached. That nothing was left to
         grow is a success.
     status : int
-        0 stationary, 1 all steps taken, 2 diverged, 3 nothing to grow.
+        0 stationary, 1 all steps taken, 2 diverged, 3 nothing to grow, 4 stopped by `watch`.
     message : str
     deciding : tuple of float
         The part of `seconds` that went into deciding and growing after each phase, 0 where nothing
@@ -226,7 +227,8 @@ def fit_epochs(
     watch : callable, optional
         ``watch(epoch, network, state)`` is called after every epoch, counted from 1, with the
         present network, which is the caller's to keep, and the optimizer's state, whose arrays
-        later steps change in place.
+        later steps change in place. Where it returns True the run ends, with status 4: early
+        stopping, for instance at ``splitlbi.density(state) >= 0.1``.
     train_weights : bool
         As for `fit`.
     rng : None, int, SeedSequence or Generator
@@ -261,7 +263,7 @@ def fit_epochs(
     start = np.concatenate([network.arrays[k].ravel() for k in trained])
     descent = _Descent(_Objective(network, X, Y, loss, trained, batch_size), pair, start)
     batches = _batches(len(X), batch_size, rng)
-    steps = 1 if batch_size is None else len(X) // batch_size
+    steps, stopped = 1 if batch_size is None else len(X) // batch_size, False
     for epoch in range(epochs):
         rate = learning_rate
         if callable(rate):
@@ -272,8 +274,15 @@ def fit_epochs(
             break
         if watch is not None:
             present = network.with_arrays(_arrays(network, trained, parameters))
-            watch(epoch + 1, present, descent.state)
-    return _result(network, trained, *descent.finish(), began, False)
+            answer = watch(epoch + 1, present, descent.state)
+            # What a function happens to return is no wish to stop.
+            stopped = isinstance(answer, (bool, np.bool_)) and bool(answer)
+        if stopped:
+            break
+    parameters, curve, status = descent.finish()
+    if stopped and status == STEPS_TAKEN:
+        status = STOPPED
+    return _result(network, trained, parameters, curve, status, began, False)
 
 
 def fit_and_grow(
@@ -593,7 +602,7 @@ def _result(
         seconds=(time.perf_counter() - began,),
         nit=len(curve) - 1,
         fun=float(curve[-1]),
-        success=status == STATIONARY or (status == STEPS_TAKEN and not until_stationary),
+        success=status in (STATIONARY, STOPPED) or (status == STEPS_TAKEN and not until_stationary),
         status=status,
         message=_MESSAGES[status],
     )

@@ -148,6 +148,44 @@ def test_watch_hands_out_the_states_of_any_pair():
     assert by_epoch != by_step[:-1:5] and len(set(by_epoch)) > 2
 
 
+@pytest.mark.parametrize("yes", [True, np.True_])
+def test_watch_can_stop_a_run(yes):
+    network, X, Y = classes()
+    options = {"batch_size": 10, "rng": 2}
+    fitted, history = train.fit_epochs(
+        network, X, Y, "softmax_cross_entropy", epochs=50, watch=lambda e, n, s: e == 3 and yes,
+        **options,
+    )  # fmt: skip
+    assert (history.status, history.success, history.nit) == (train.STOPPED, True, 15)
+    assert "watch" in history.message
+    short, plain = train.fit_epochs(network, X, Y, "softmax_cross_entropy", epochs=3, **options)
+    assert equal(fitted, short) and np.array_equal(history.loss, plain.loss)
+    # What else a function returns is no answer, and False goes on.
+    for answer in (False, 1, "yes", np.ones(2), None):
+        _, history = train.fit_epochs(
+            network, X, Y, "softmax_cross_entropy", epochs=4, watch=lambda *_, a=answer: a,
+            **options,
+        )  # fmt: skip
+        assert (history.status, history.nit) == (train.STEPS_TAKEN, 20)
+
+
+def test_watch_stops_by_density():
+    network, X, Y = classes()
+    pair = splitlbi.optimizer(nu=1.0, lam=0.3, groups=splitlbi.groups_of(network))
+    seen = []
+
+    def watch(epoch, present, state):
+        seen.append(splitlbi.density(state))
+        return seen[-1] >= 0.3
+
+    _, history = train.fit_epochs(
+        network, X, Y, "softmax_cross_entropy", optimizer=pair, learning_rate=0.05, epochs=200,
+        batch_size=10, watch=watch, rng=0,
+    )  # fmt: skip
+    assert history.status == train.STOPPED and history.nit == 5 * len(seen) < 1000
+    assert len(seen) > 1 and max(seen[:-1]) < 0.3 <= seen[-1]
+
+
 def test_the_samples_left_out_change_from_epoch_to_epoch():
     network, X, _ = classes(n=50)
     seen = []
