@@ -11,14 +11,25 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import optimize
 
 from refgrow import validation
 from refgrow._jit import jit
 
 STATIONARY, STEPS_TAKEN, DIVERGED, DENSE = 0, 1, 2, 3
+FULL = 4  # of the room for records, inside a run
 
 FREE = -1  # the label of an entry that no group lists
 LABEL = np.int32  # half the memory that a step reads of a label
+
+# The squares of a norm below it have lost digits, or all, to underflow.
+TINY_NORM = 1e-140
+
+# Eigenvalues below it, relative to the largest, are zero up to rounding.
+KERNEL = 1e-13
+
+# Numbers of W that a run makes room for at first: the iterates of few runs need more.
+RECORDS = 2**22
 
 Arrays = np.ndarray | list[np.ndarray]
 
@@ -200,6 +211,64 @@ def kept(V: np.ndarray, groups: Partition, lam: float) -> np.ndarray:
     return keep
 
 
+def norms(V: np.ndarray, groups: Partition) -> np.ndarray:
+    """How large each group is: sums of squares that neither over- nor underflow.
+
+    Parameters
+    ----------
+    V : (n,)
+    groups : Partition
+        That covers all entries.
+
+    Returns
+    -------
+    (groups,)
+        Infinite where the norm itself is too large for a number.
+
+    Source: SplitLBI section 2 (LBI-Eq-5-group).
+    """
+    if not len(groups.labels):
+        return np.abs(V)
+    largest = np.zeros(groups.number)
+    np.maximum.at(largest, groups.labels, np.abs(V))
+    # Powers of two are taken out, which changes no bit.
+    power = np.frexp(largest)[1]
+    squares = np.ldexp(V, -power[groups.labels]) ** 2
+    with np.errstate(over="ignore"):
+        return np.ldexp(np.sqrt(np.bincount(groups.labels, squares, groups.number)), power)
+
+
+def least(x: np.ndarray, Sigma: np.ndarray) -> np.ndarray:
+    """Of many minimisers the one of least norm: what the sparse twin jumps to, seen from zero.
+
+    Parameters
+    ----------
+    x : (n,)
+        >= 0.
+    Sigma : (n, n)
+        Positive semi-definite.
+
+    Returns
+    -------
+    (n,)
+        The y >= 0 with Sigma y = Sigma x whose norm is least; x itself where it is the only one.
+
+    Source: SplitLBI section 2 (LBI-selection); not in the paper, which has no singular Sigma.
+    """
+    values, vectors = np.linalg.eigh(Sigma)
+    N = vectors[:, values <= KERNEL * values[-1]]
+    if not N.shape[1]:
+        return x
+    y = x - N @ (N.T @ x)
+    if (y >= 0).all():
+        return y
+    # Least distance programming (Lawson and Hanson, chapter 23): |z| least with y + N z >= 0.
+    goal = np.append(np.zeros(N.shape[1]), 1.0)
+    E = np.vstack([N.T, -y])
+    residual = E @ optimize.nnls(E, goal)[0] - goal
+    return np.maximum(y - N @ (residual[:-1] / residual[-1]), 0.0)
+
+
 def shrunk(V: np.ndarray, groups: Partition, lam: float) -> np.ndarray:
     """The groups of V that are large enough, with their norms less lam; zero at free entries.
 
@@ -307,6 +376,7 @@ def descend(
     groups: Partition,
     numbers: np.ndarray,
     start: np.ndarray,
+    rates: np.ndarray,
     *,
     steps: int,
     every: int,
@@ -324,6 +394,8 @@ def descend(
         alpha, nu, kappa, lambda, tau, beta.
     start : (3, n)
         W, V and the velocity.
+    rates : (steps,), or of length zero
+        alpha step by step, where it is not that of `numbers`.
     steps, every : int
         How many at most, and how often to record.
     gtol, density : float, optional
@@ -335,24 +407,31 @@ def descend(
 
     Source: SplitLBI eq 4 (LBI-Eq-4).
     """
-    now, room = start.copy(), steps // every + 2
-    records, densities = np.empty((2, room, len(b))), np.empty(room)
-    counts = np.empty(room, dtype=np.int64)
-    changes = np.full((2, groups.number), -1, dtype=np.int64)
+    now, every = start.copy(), min(every, steps + 1)
+    all_rows = steps // every + 2
+    room = min(all_rows, RECORDS // len(b) + 1)
+    changes = np.full((3, groups.number), -1, dtype=np.int64)
     limits = [-1.0 if gtol is None else gtol, 2.0 if density is None else density]
     listed = np.count_nonzero(groups.labels != FREE) if len(groups.labels) else len(b)
     settings = np.array([*limits, listed, *numbers])
-    with np.errstate(over="ignore", invalid="ignore"):
-        taken, kept, status = _run(
-            S, b, groups.labels, settings, steps, every, now, records, densities, counts, changes
-        )
-    W, V = records[:, :kept].copy()
+    taken, status, pieces = 0, FULL, []
+    while status == FULL:
+        records, densities = np.empty((2, room, len(b))), np.empty(room)
+        counts = np.empty(room, dtype=np.int64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            taken, kept, status = _run(
+                S, b, groups.labels, settings, rates, (taken, steps, every), now,
+                records, densities, counts, changes,
+            )  # fmt: skip
+        pieces.append((records[0, :kept], records[1, :kept], densities[:kept], counts[:kept]))
+        room = min(all_rows, 2 * room)
+    W, V, densities, counts = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
     return Descent(
         now=now,
         W=W,
         V=V,
-        density=densities[:kept].copy(),
-        counts=counts[:kept].copy(),
+        density=densities,
+        counts=counts,
         first_entry=changes[0],
         last_exit=changes[1],
         taken=int(taken),
@@ -376,12 +455,36 @@ def _keep_py(V, labels, lam, keep):
         total += V[i] * V[i]
     if group >= 0:
         keep[group] += total
+    least, extreme = TINY_NORM if lam < TINY_NORM else 0.0, False
     for g in range(keep.size):
         norm = np.sqrt(keep[g])
-        # Not 1 - lam / norm, which may round to zero above lam. Zero groups stay zero at lam = 0.
-        keep[g] = (norm - lam) / norm if norm > lam else 0.0
+        if not least <= norm < np.inf:
+            keep[g], extreme = -1.0, True
+        else:
+            # Not 1 - lam / norm, which may round to zero above lam. At lam = 0, 0 stays 0.
+            keep[g] = (norm - lam) / norm if norm > lam else 0.0
+    if extreme:
+        _keep_extreme(V, labels, lam, keep)
 
 
+def _keep_extreme_py(V, labels, lam, keep):
+    # The same for the groups marked by -1, whose squares over- or underflow: relative to the
+    # largest entry they do neither.
+    largest, total = np.zeros(keep.size), np.zeros(keep.size)
+    for i in range(V.size):
+        if labels[i] >= 0 and keep[labels[i]] < 0.0:
+            largest[labels[i]] = max(largest[labels[i]], abs(V[i]))
+    for i in range(V.size):
+        g = labels[i]
+        if g >= 0 and keep[g] < 0.0 and largest[g] > 0.0:
+            total[g] += (V[i] / largest[g]) ** 2
+    for g in range(keep.size):
+        if keep[g] < 0.0:
+            norm, bound = np.sqrt(total[g]), lam / largest[g] if largest[g] > 0.0 else np.inf
+            keep[g] = 0.0 if norm <= bound else (norm - bound) / norm
+
+
+_keep_extreme = jit(_keep_extreme_py)
 _keep = jit(_keep_py)
 
 
@@ -409,40 +512,59 @@ def _advance_py(g, labels, numbers, W, V, v, keep):
 _advance = jit(_advance_py)
 
 
-def _run_py(S, b, labels, settings, steps, every, now, records, densities, counts, changes):
+def _look_py(S, b, labels, nu, kappa, W, V, keep, g):
+    # The gradient of the loss into g; how many entries are used; |grad Lbar|^2.
+    lasso = labels.size == 0
+    used, slope = 0, 0.0
+    for i in range(W.size):
+        g[i] = -b[i]
+        for j in range(W.size):
+            g[i] += S[i, j] * W[j]
+        pull = 0.0
+        if lasso or labels[i] >= 0:
+            share = keep[i] if lasso else keep[labels[i]]
+            used += 1 if share > 0.0 and V[i] != 0.0 else 0
+            pull = (W[i] - kappa * share * V[i]) / nu
+        slope += (g[i] + pull) ** 2 + pull * pull
+    return used, slope
+
+
+_look = jit(_look_py)
+
+
+def _note_py(keep, k, changes):
+    # First entry and last exit of every group; the third row says whether it is in.
+    for group in range(keep.size):
+        if keep[group] > 0.0:
+            if changes[0, group] < 0:
+                changes[0, group] = k
+            changes[2, group] = 1
+        elif changes[2, group] == 1:
+            changes[1, group] = k
+            changes[2, group] = 0
+
+
+_note = jit(_note_py)
+
+
+def _run_py(S, b, labels, settings, rates, span, now, records, densities, counts, changes):
+    # From step k on, until it ends or the room for records is full: then call it again.
     gtol, dense, listed = settings[:3]
     nu, kappa, lam = settings[4:7]
+    k, steps, every = span
     W, V, v = now
     n, groups = W.size, changes.shape[1]
     lasso = labels.size == 0
     g, keep, none, before = np.empty(n), np.empty(groups), np.empty(0), now.copy()
-    was = np.zeros(groups, dtype=np.int64)
-    kept, k, status = 0, 0, STEPS_TAKEN
-    while True:
+    kept, status = 0, STEPS_TAKEN
+    while kept < densities.size:
         if lasso:
             for i in range(n):
                 keep[i] = (abs(V[i]) - lam) / abs(V[i]) if abs(V[i]) > lam else 0.0
         else:
             _keep(V, labels, lam, keep)
-        used, slope = 0, 0.0
-        for i in range(n):
-            g[i] = -b[i]
-            for j in range(n):
-                g[i] += S[i, j] * W[j]
-            pull = 0.0
-            if lasso or labels[i] >= 0:
-                share = keep[i] if lasso else keep[labels[i]]
-                used += 1 if share > 0.0 and V[i] != 0.0 else 0
-                pull = (W[i] - kappa * share * V[i]) / nu
-            slope += (g[i] + pull) ** 2 + pull * pull
-        for group in range(groups):
-            if keep[group] > 0.0:
-                if changes[0, group] < 0:
-                    changes[0, group] = k
-                was[group] = 1
-            elif was[group] == 1:
-                changes[1, group] = k
-                was[group] = 0
+        used, slope = _look(S, b, labels, nu, kappa, W, V, keep, g)
+        _note(keep, k, changes)
         share = used / listed
         if gtol >= 0.0 and np.sqrt(slope) <= gtol:
             status = STATIONARY
@@ -451,10 +573,12 @@ def _run_py(S, b, labels, settings, steps, every, now, records, densities, count
         done = status != STEPS_TAKEN or k == steps
         if not done:
             before[:] = now
+            if rates.size:
+                settings[3] = rates[k]
             _advance(g, labels, settings[3:], W, V, v, none if lasso else keep)
             finite = 0.0
-            for i in range(n):
-                finite += abs(W[i]) + abs(V[i]) + abs(v[i])
+            for i in range(n):  # of Gamma, at most kappa |V|, as well
+                finite += abs(W[i]) + (1.0 + kappa) * abs(V[i]) + abs(v[i])
             if not finite < np.inf:
                 now[:] = before
                 status, done = DIVERGED, True
@@ -466,6 +590,7 @@ def _run_py(S, b, labels, settings, steps, every, now, records, densities, count
         if done:
             return k, kept, status
         k += 1
+    return k, kept, FULL
 
 
 _run = jit(_run_py)

@@ -31,6 +31,7 @@ Source: Split LBI for Deep Learning: Structural Sparsity via Differential Inclus
 (SplitLBI), submission to ICLR 2020.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +54,8 @@ from refgrow.sparse_steps import (
     partition,
     shaped,
 )
+
+MOST_STEPS = 2**62  # what a loop can count
 
 _MESSAGES = {
     STATIONARY: "The gradient of the augmented loss is at most gtol.",
@@ -238,6 +241,8 @@ def step(state: State, gradient: Any, step: float | None = None) -> State:
     Returns
     -------
     State
+        With a step that is too large its numbers may overflow, step after step, and are then
+        infinite or NaN without a warning; `run` stops before.
 
     Raises
     ------
@@ -301,25 +306,37 @@ def largest_step(lipschitz: float, nu: float, kappa: float) -> float:
     if nu != np.inf:
         nu = validation.as_scalar(nu, "nu", above=0)
     kappa = validation.as_scalar(kappa, "kappa", above=0)
-    return _edge(lipschitz, nu, 1.0) / kappa
+    return _edge(lipschitz, nu, 1.0, kappa)
 
 
-def _edge(h: float, nu: float, t: float) -> float:
-    """The smallest s at which s Hbar reaches 2 diag(t, 1), Hbar = [[h + b, -b], [-b, b]], b = 1/nu.
+def _edge(h: float, nu: float, t: float, kappa: float) -> float:
+    """1 / kappa of the smallest s with 2 diag(t, 1) - s [[h + b, -b], [-b, b]] singular, b = 1/nu.
 
     The root of s^2 b h - s c + 2 t... written without cancellation: 4 t / (c + sqrt(c^2 - 4 t b h))
     with c = h + b + t b. t = 1 is the step without momentum.
     """
-    b = 1 / nu
+    # Powers of two are taken out, which changes no bit: h, 1 / nu and 1 / kappa may overflow.
+    (h, up), (kappa, down) = math.frexp(h), math.frexp(kappa)
+    b, less = (0.0, 0) if nu == np.inf else math.frexp(nu)
+    if b:
+        top = max(up, -less) if h else -less
+        h, b = math.ldexp(h, up - top), math.ldexp(1 / b, -less - top)
+    else:
+        top = up
     c = h + b + t * b
-    bottom = c + np.hypot(h + (1 - t) * b, 2 * np.sqrt(t) * b)
-    return 4 * t / bottom if bottom > 0 else np.inf
+    bottom = c + float(np.hypot(h + (1 - t) * b, 2 * np.sqrt(t) * b))
+    if not bottom:
+        return np.inf
+    try:
+        return math.ldexp(4 * t / bottom / kappa, -top - down)
+    except OverflowError:
+        return np.inf
 
 
 def _proven(lipschitz: float, nu: float, kappa: float, momentum: float, decay: float) -> float:
     """`largest_step` with momentum and decay: see `splitlbi_theory.largest_momentum_step`."""
     t = 1 - momentum + decay * (3 * momentum - 1) / 2
-    return _edge(lipschitz, nu, t) / kappa
+    return _edge(lipschitz, nu, t, kappa)
 
 
 def _warn_beyond(step: float, lipschitz: float, state: State, stacklevel: int) -> None:
@@ -408,6 +425,7 @@ def run(
     every: int = 1,
     gtol: float | None = None,
     density: float | None = None,
+    schedule: Any = None,
 ) -> Run:
     """The path on a quadratic loss, L(W) = W S W / 2 - b W: which weights enter, and when.
 
@@ -423,12 +441,15 @@ def run(
     steps : int
         >= 0: the most to take.
     every : int
-        >= 1: record every so many steps; the first and the last state always.
+        >= 1: record every so many steps; the first and the last state always. A record is twice as
+        many numbers as there are weights: many steps of many weights need a large one.
     gtol : float, optional
         Stop when the gradient of the augmented loss, both its blocks, has norm at most gtol. How
         far an iterate moved says nothing: it may stand still for long, and move on.
     density : float, optional
         Stop at the first step at which Gamma has at least this share of nonzeros.
+    schedule : (steps,), optional
+        > 0: alpha of each step, as in `step`; the state's own by default.
 
     Returns
     -------
@@ -438,7 +459,8 @@ def run(
     Warns
     -----
     UserWarning
-        For a step that is not below the largest proven one, `largest_step` without momentum.
+        For a step that is not below the largest proven one, `largest_step` without momentum; of a
+        schedule, for its largest.
 
     Raises
     ------
@@ -451,17 +473,19 @@ def run(
     n = state.parameters.size
     S = validation.as_array(validation.as_symmetric(S, "S"), "S", (n, n))
     b = validation.as_array(b, "b", (n,))
-    steps = validation.as_integer(steps, "steps", at_least=0)
+    steps = validation.as_integer(steps, "steps", at_least=0, at_most=MOST_STEPS)
     every = validation.as_integer(every, "every", at_least=1)
     if gtol is not None:
         gtol = validation.as_scalar(gtol, "gtol", at_least=0)
     if density is not None:
         density = validation.as_scalar(density, "density", above=0, at_most=1)
-    _warn_beyond(state.step, max(float(np.linalg.eigvalsh(S)[-1]), 0.0), state, 2)
+    rates = _schedule(schedule, steps)
+    largest = rates.max() if len(rates) else state.step
+    _warn_beyond(largest, max(float(np.linalg.eigvalsh(S)[-1]), 0.0), state, 2)
 
     start = np.array([state.parameters, state.dual, state.velocity])
     found = sparse_steps.descend(
-        S, b, state._partition, np.array(_numbers(state)), start,
+        S, b, state._partition, np.array(_numbers(state)), start, rates,
         steps=steps, every=every, gtol=gtol, density=density,
     )  # fmt: skip
     recorded = Path(
@@ -484,6 +508,16 @@ def run(
         message=_MESSAGES[found.status],
         nit=found.taken,
     )
+
+
+def _schedule(schedule: Any, steps: int) -> np.ndarray:
+    if schedule is None:
+        return np.empty(0)
+    rates = validation.as_array(schedule, "schedule", (steps,), hint="It has a size for each step.")
+    if not (rates > 0).all():
+        first = int(np.argmin(rates > 0))
+        raise ValueError(f"schedule must be > 0; got {rates[first]} at index {first}.")
+    return rates
 
 
 # Section 4: training networks -----------------------------------------------------------------
@@ -527,7 +561,8 @@ def optimizer(
     Raises
     ------
     ValueError, TypeError
-        For numbers out of range. Groups are checked when the training starts.
+        For numbers out of range, and a `watch` that is no function. Groups are checked when the
+        training starts.
 
     Source: SplitLBI section 4, eqs 11 to 14 (LBI-Eq-11, LBI-Eq-12, LBI-Eq-14).
     """
@@ -535,6 +570,8 @@ def optimizer(
     del constants["step"]
     if lipschitz is not None:
         lipschitz = validation.as_scalar(lipschitz, "lipschitz", at_least=0)
+    if watch is not None and not callable(watch):
+        raise TypeError(f"watch must be a function (state); got {watch!r}.")
     template = None if like is None else flatten(like, "like")
     warned: list[bool] = []
 
@@ -767,7 +804,7 @@ def path(states: Any) -> Path:
     ----------
     states : sequence of State
         Of one training, in its order; `snapshot` keeps one. Entries and exits are known to the
-        states given only.
+        states given only. The step may change on the way.
 
     Returns
     -------
@@ -776,7 +813,7 @@ def path(states: Any) -> Path:
     Raises
     ------
     ValueError, TypeError
-        For no states, and states that do not belong together.
+        For no states, and states that do not belong together or are out of order.
 
     Source: SplitLBI section 2 (LBI-box), Fig 1 (LBI-Fig-1).
     """
@@ -784,14 +821,7 @@ def path(states: Any) -> Path:
         raise TypeError(f"states must be a list of states; got {type(states).__name__}.")
     if not states:
         raise ValueError("states must hold at least one state; got none.")
-    first = _as_state(states[0])
-    for state in states:
-        labels = _as_state(state)._partition.labels
-        if not np.array_equal(labels, first._partition.labels) or (
-            state.parameters.size != first.parameters.size
-        ):
-            raise ValueError("states must be of one training; got different groups or sizes.")
-    steps = np.array([state.count for state in states])
+    steps = _counts_of_one_training(states)
     active = np.array([_active(state) for state in states])
     ever, left = active.any(axis=0), active[:-1] & ~active[1:]
     last = len(left) - 1 - left[::-1].argmax(axis=0) if len(left) else np.zeros(ever.shape, int)
@@ -804,6 +834,28 @@ def path(states: Any) -> Path:
         first_entry=np.where(ever, steps[active.argmax(axis=0)], -1),
         last_exit=np.where(left.any(axis=0), steps[(last + 1) % len(steps)], -1),
     )
+
+
+def _counts_of_one_training(states: Sequence[State]) -> np.ndarray:
+    first = _as_state(states[0])
+    for state in states:
+        labels = _as_state(state)._partition.labels
+        if not np.array_equal(labels, first._partition.labels) or (
+            state.parameters.size != first.parameters.size
+        ):
+            raise ValueError("states must be of one training; got different groups or sizes.")
+        if _numbers(state)[1:] != _numbers(first)[1:]:
+            raise ValueError(
+                "states must be of one training; got different nu, kappa, lam, momentum or decay."
+            )
+    steps = np.array([state.count for state in states])
+    if (np.diff(steps) <= 0).any():
+        k = int(np.argmax(np.diff(steps) <= 0))
+        raise ValueError(
+            f"states must be in the order of their training; got one of step {steps[k + 1]} after "
+            f"one of step {steps[k]}. `snapshot` keeps a state whose arrays do not change."
+        )
+    return steps
 
 
 # Shared -----------------------------------------------------------------------------------------

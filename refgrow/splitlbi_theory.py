@@ -94,18 +94,11 @@ def flow(
     Raises
     ------
     ValueError, TypeError
-        For numbers out of range.
+        For numbers out of range, and shapes that do not broadcast.
 
     Source: SplitLBI eq 1 (LBI-Eq-1).
     """
-    h, beta, W0, V0 = np.broadcast_arrays(
-        *(
-            validation.as_array(a, name, None)
-            for a, name in ((h, "h"), (beta, "beta"), (W0, "W0"), (V0, "V0"))
-        )
-    )
-    if (h < 0).any():
-        raise ValueError(f"h must be >= 0, curvatures of a convex loss; got {h.min()}.")
+    h, beta, W0, V0 = _coordinates(h=h, beta=beta, W0=W0, V0=V0)
     time = validation.as_scalar(time, "time", at_least=0)
     nu = validation.as_scalar(nu, "nu", above=0)
     kappa = validation.as_scalar(kappa, "kappa", above=0)
@@ -118,6 +111,18 @@ def flow(
     )
     W, Z = ends[:, 0].reshape(h.shape), ends[:, 1].reshape(h.shape)
     return Point(W, Z - np.clip(Z, -kappa * lam, kappa * lam), Z / kappa)
+
+
+def _coordinates(**values: Any) -> list[np.ndarray]:
+    """h, beta, W0 and V0, broadcast."""
+    arrays = [validation.as_array(value, name, None) for name, value in values.items()]
+    if (arrays[0] < 0).any():
+        raise ValueError(f"h must be >= 0, curvatures of a convex loss; got {arrays[0].min()}.")
+    try:
+        return list(np.broadcast_arrays(*arrays))
+    except ValueError:
+        shapes = ", ".join(f"{name} {a.shape}" for name, a in zip(values, arrays, strict=True))
+        raise ValueError(f"{', '.join(values)} must broadcast; got the shapes {shapes}.") from None
 
 
 def _flow_of_one(
@@ -234,16 +239,11 @@ def mirror_limit(
     Raises
     ------
     ValueError, TypeError
-        For numbers out of range.
+        For numbers out of range, and shapes that do not broadcast.
 
     Source: SplitLBI section 2 (LBI-small-nu).
     """
-    h, beta, W0, V0 = np.broadcast_arrays(
-        *(
-            validation.as_array(a, name, None)
-            for a, name in ((h, "h"), (beta, "beta"), (W0, "W0"), (V0, "V0"))
-        )
-    )
+    h, beta, W0, V0 = _coordinates(h=h, beta=beta, W0=W0, V0=V0)
     time = validation.as_scalar(time, "time", at_least=0)
     kappa = validation.as_scalar(kappa, "kappa", above=0)
     lam = validation.as_scalar(lam, "lam", at_least=0)
@@ -296,14 +296,25 @@ def split_hessian(Sigma: Any, nu: float) -> np.ndarray:
     Raises
     ------
     ValueError, TypeError
-        For a matrix that is not symmetric, and nu < 0.
+        For a matrix that is not symmetric or has a negative eigenvalue, and nu < 0.
 
     Source: SplitLBI section 2 (LBI-selection).
     """
-    Sigma = validation.as_array(validation.as_symmetric(Sigma, "Sigma"), "Sigma", ("p", "p"))
+    Sigma = _semidefinite(Sigma)
     nu = validation.as_scalar(nu, "nu", at_least=0)
     A = np.linalg.solve(np.eye(len(Sigma)) + nu * Sigma, Sigma)
     return (A + A.T) / 2
+
+
+def _semidefinite(Sigma: Any) -> np.ndarray:
+    Sigma = validation.as_array(validation.as_symmetric(Sigma, "Sigma"), "Sigma", ("p", "p"))
+    values = np.linalg.eigvalsh(Sigma)
+    if values[0] < -validation.SYMMETRY_TOLERANCE * np.abs(values).max():
+        raise ValueError(
+            "Sigma must be positive semi-definite, the Hessian of a convex loss; its least "
+            f"eigenvalue is {values[0]:.3g}."
+        )
+    return Sigma
 
 
 class ScaleSpace(NamedTuple):
@@ -317,6 +328,8 @@ class ScaleSpace(NamedTuple):
         From that time on.
     V : (k, p)
         At that time.
+    complete : bool
+        Whether the path ends there, where nothing moves any more; False where `most` cut it.
 
     Source: SplitLBI section 2 (LBI-selection).
     """
@@ -324,6 +337,7 @@ class ScaleSpace(NamedTuple):
     times: np.ndarray
     Gamma: np.ndarray
     V: np.ndarray
+    complete: bool
 
 
 def inverse_scale_space(
@@ -334,7 +348,8 @@ def inverse_scale_space(
     Between events V moves in a straight line, at the speed A (beta - Gamma) of `split_hessian`.
     When coordinates reach the box, Gamma jumps to the minimiser of
     (beta - Gamma)^T A (beta - Gamma) over the Gamma with the signs of V that are supported where
-    |V| = lam.
+    |V| = lam. Of many, where Sigma is singular there, to the one of least norm, as the iteration
+    from zero does for kappa to infinity: of two identical columns none is ahead of the other.
 
     Parameters
     ----------
@@ -347,7 +362,7 @@ def inverse_scale_space(
     lam : float
         > 0.
     most : int
-        Events at most.
+        Events at most. A path that has more ends early, with `complete` False.
 
     Returns
     -------
@@ -360,7 +375,7 @@ def inverse_scale_space(
 
     Source: SplitLBI section 2 (LBI-selection, LBI-box, LBI-order).
     """
-    A = split_hessian(Sigma, nu)
+    A, Sigma = split_hessian(Sigma, nu), _semidefinite(Sigma)
     beta = validation.as_array(beta, "beta", (len(A),))
     lam = validation.as_scalar(lam, "lam", above=0)
     most = validation.as_integer(most, "most", at_least=1)
@@ -369,12 +384,13 @@ def inverse_scale_space(
     t, V, Gamma = 0.0, np.zeros_like(beta), np.zeros_like(beta)
     path = [(t, Gamma, V)]
     rest = TIE * np.abs(A @ beta).max()
-    for _ in range(most):
+    while True:
         speed = A @ (beta - Gamma)
         # On the box either Gamma is nonzero and V rests, or V leaves it for the other side.
         inward = (np.abs(V) < lam * (1 - TIE)) | (speed * V < 0)
         moving = (np.abs(speed) > rest) & inward
-        if not moving.any():
+        complete = not moving.any()
+        if complete or len(path) > most:
             break
         waits = (np.sign(speed) * lam - V)[moving] / speed[moving]
         t, V = t + waits.min(), V + waits.min() * speed
@@ -383,10 +399,12 @@ def inverse_scale_space(
         V[active] = signs * lam
         Gamma = np.zeros_like(beta)
         sizes = optimize.nnls(root[:, active] * signs, root @ beta)[0]
+        curvature = Sigma[np.ix_(active, active)] * np.outer(signs, signs)
+        sizes = sparse_steps.least(sizes, curvature)
         Gamma[active] = signs * np.where(sizes > TIE * sizes.max(), sizes, 0.0)
         path.append((t, Gamma, V))
     times, Gammas, Vs = zip(*path, strict=True)
-    return ScaleSpace(np.array(times), np.array(Gammas), np.array(Vs))
+    return ScaleSpace(np.array(times), np.array(Gammas), np.array(Vs), complete)
 
 
 def irrepresentable(
@@ -408,9 +426,9 @@ def irrepresentable(
     Parameters
     ----------
     Sigma : (p, p)
-        Positive definite.
+        Positive semi-definite, and definite on the support.
     support : list of int
-        Where the minimiser of the loss is nonzero.
+        Where the minimiser of the loss is nonzero; each index once.
     signs : (|S|,)
         +1 or -1.
     nu : float
@@ -431,8 +449,8 @@ def irrepresentable(
 
     Source: SplitLBI section 2 (LBI-IRR, LBI-selection).
     """
-    A = split_hessian(Sigma, nu)
-    index = validation.as_labels(support, "support", len(A), len(support))
+    A, Sigma = split_hessian(Sigma, nu), _semidefinite(Sigma)
+    index = _support(support, len(A))
     signs = validation.as_array(signs, "signs", (len(index),))
     if not (np.abs(signs) == 1).all():
         raise ValueError(f"signs must be +1 or -1; got {signs}.")
@@ -442,12 +460,37 @@ def irrepresentable(
         if magnitudes is None:
             raise ValueError("magnitudes must be given where kappa is finite.")
         size = validation.as_array(magnitudes, "magnitudes", (len(index),))
+        if (size < 0).any():
+            raise ValueError(f"magnitudes must be >= 0; got {size.min()}.")
         pull = signs * (1 + 2 * size / kappa)
+    values = np.linalg.eigvalsh(Sigma[np.ix_(index, index)])
+    if not values[0] > sparse_steps.KERNEL * values[-1]:
+        raise ValueError(
+            "Sigma must be positive definite on the support, whose coefficients are otherwise not "
+            f"determined; its eigenvalues there are from {values[0]:.3g} to {values[-1]:.3g}."
+        )
     others = np.setdiff1d(np.arange(len(A)), index)
     if not len(others):
         return 0.0
     pushed = A[np.ix_(others, index)] @ np.linalg.solve(A[np.ix_(index, index)], pull)
     return float(np.abs(pushed).max())
+
+
+def _support(support: Any, p: int) -> np.ndarray:
+    index = np.asarray(support)
+    if index.ndim != 1 or not index.size:
+        raise ValueError(
+            "support must be a list of at least one index; "
+            f"got {'none' if index.ndim == 1 else repr(support)}."
+        )
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"support must hold integer indices; got dtype {index.dtype}.")
+    if index.min() < 0 or index.max() >= p:
+        wrong = index[(index < 0) | (index >= p)][0]
+        raise ValueError(f"support must hold indices from 0 to {p - 1}; got {wrong}.")
+    if len(np.unique(index)) < len(index):
+        raise ValueError(f"support must hold each index once; got {index.tolist()}.")
+    return index
 
 
 # Section 3: one step, in its other forms ------------------------------------------------------
@@ -569,7 +612,8 @@ def penalty(Gamma: Any, groups: Any, lam: float) -> float:
     flat, _ = sparse_steps.flatten(Gamma, "Gamma")
     parts = sparse_steps.partition(groups, flat.size, gaps=False)
     lam = validation.as_scalar(lam, "lam", at_least=0)
-    return lam * float(_norms(flat, parts).sum())
+    with np.errstate(over="ignore"):
+        return lam * float(sparse_steps.norms(flat, parts).sum())
 
 
 def conjugate(g: Any, groups: Any, lam: float) -> float:
@@ -594,7 +638,7 @@ def conjugate(g: Any, groups: Any, lam: float) -> float:
     flat, _ = sparse_steps.flatten(g, "g")
     parts = sparse_steps.partition(groups, flat.size, gaps=False)
     lam = validation.as_scalar(lam, "lam", at_least=0)
-    return 0.0 if _norms(flat, parts).max() <= lam * (1 + BALL_TOLERANCE) else np.inf
+    return 0.0 if sparse_steps.norms(flat, parts).max() <= lam * (1 + BALL_TOLERANCE) else np.inf
 
 
 def subgradient(state: State) -> np.ndarray:
@@ -669,7 +713,7 @@ def lyapunov(previous: State, state: State, value: float) -> float:
     Source: SplitLBI eqs 9, 10 (LBI-Eq-9), with the conjugate as in `conjugate`.
     """
     g, Gamma = subgradient(previous), _gamma(state)
-    outside = _norms(g, state._partition).max() > state.lam * (1 + BALL_TOLERANCE)
+    outside = sparse_steps.norms(g, state._partition).max() > state.lam * (1 + BALL_TOLERANCE)
     distance = np.inf if outside else _penalty(state, Gamma) - float(Gamma @ g)
     return state.step * augmented(state, value) + distance
 
@@ -695,7 +739,8 @@ def augmented_lipschitz(lipschitz: float, nu: float) -> float:
 
     Source: SplitLBI appendix A.3 (LBI-Lipschitz), which prints lipschitz + 1/nu.
     """
-    return 2 / splitlbi.largest_step(lipschitz, nu, 1.0)
+    bound = splitlbi.largest_step(lipschitz, nu, 1.0)
+    return 2 / bound if bound else np.inf
 
 
 def printed_largest_step(lipschitz: float, nu: float, kappa: float) -> float:
@@ -706,7 +751,8 @@ def printed_largest_step(lipschitz: float, nu: float, kappa: float) -> float:
     Source: SplitLBI Thm 1 (LBI-Thm-1). See `splitlbi.largest_step`.
     """
     splitlbi.largest_step(lipschitz, nu, kappa)
-    return 2 / (kappa * (lipschitz + 1 / nu))
+    bottom = float(kappa) * (float(lipschitz) + 1 / float(nu))
+    return 2 / bottom if bottom else np.inf
 
 
 def descent_rate(step: float, lipschitz: float, nu: float, kappa: float) -> float:
@@ -798,7 +844,7 @@ def limit_problem(
 
     Source: SplitLBI section 3, its forms 6 to 8; not in the paper (LBI-bias-new).
     """
-    state = _checked(start)
+    state = _plain(start, "the limit")
     X = validation.as_array(X, "X", ("n", state.parameters.size))
     y = validation.as_array(y, "y", (len(X),))
     q, half = state.dual + state.parameters / state.kappa, state.kappa / 2
@@ -821,7 +867,10 @@ def limit_problem(
             return primal(z)
         curvature = half * X @ _jacobian(state, q + X.T @ z) @ X.T
         # A little of the identity: no curvature while too few groups are active.
-        move = -np.linalg.solve(curvature + 1e-10 * here * np.eye(len(y)), residual)
+        try:
+            move = -np.linalg.solve(curvature + 1e-10 * here * np.eye(len(y)), residual)
+        except np.linalg.LinAlgError:
+            break
         slope, length = float(residual @ move), 1.0
         # Close to the end the dual's values differ by less than rounding; the residual still tells.
         while length > 1e-14 and not (
@@ -869,7 +918,7 @@ def largest_momentum_step(
     splitlbi.largest_step(lipschitz, nu, kappa)
     momentum = validation.as_scalar(momentum, "momentum", at_least=0, below=1)
     decay = validation.as_scalar(decay, "decay", at_least=0, below=1)
-    return splitlbi._proven(lipschitz, nu, kappa, momentum, decay)
+    return splitlbi._proven(float(lipschitz), float(nu), float(kappa), momentum, decay)
 
 
 def quadratic_edge(
@@ -897,7 +946,7 @@ def quadratic_edge(
     Source: SplitLBI eqs 12 to 14 (LBI-Eq-12, LBI-Eq-14).
     """
     largest_momentum_step(h, nu, kappa, momentum, decay)
-    return splitlbi._edge(h, nu, (1 + momentum) * (1 - decay / 2)) / kappa
+    return splitlbi._edge(float(h), float(nu), (1 + momentum) * (1 - decay / 2), float(kappa))
 
 
 def effective_ridge(step: float, kappa: float, momentum: float, decay: float) -> float:
@@ -941,14 +990,19 @@ def _checked(state: State) -> State:
     return state
 
 
-def _blocks(state: State, gradient: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The gradients of Lbar with respect to Gamma and W."""
+def _plain(state: State, what: str) -> State:
     state = _checked(state)
     if state.momentum or state.decay:
         raise ValueError(
-            "this form of the step is without momentum and decay; "
+            f"{what} is without momentum and decay; "
             f"got momentum = {state.momentum:g}, decay = {state.decay:g}."
         )
+    return state
+
+
+def _blocks(state: State, gradient: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The gradients of Lbar with respect to Gamma and W."""
+    state = _plain(state, "this form of the step")
     g, shapes = sparse_steps.flatten(gradient, "gradient")
     if shapes != state.shapes:
         raise ValueError(f"gradient must have the shape of W, {state.shapes}; got {shapes}.")
@@ -964,21 +1018,15 @@ def _shrunk(state: State, V: np.ndarray) -> np.ndarray:
     return sparse_steps.shrunk(V, state._partition, state.lam)
 
 
-def _norms(flat: np.ndarray, parts: sparse_steps.Partition) -> np.ndarray:
-    if not len(parts.labels):
-        return np.abs(flat)
-    return np.sqrt(np.bincount(parts.labels, flat**2, minlength=parts.number))
-
-
 def _penalty(state: State, Gamma: np.ndarray) -> float:
-    return state.lam * float(_norms(Gamma, state._partition).sum())
+    return state.lam * float(sparse_steps.norms(Gamma, state._partition).sum())
 
 
 def _jacobian(state: State, V: np.ndarray) -> np.ndarray:
     """Of the prox: on an active group u u^T + (1 - lam / |V|) (I - u u^T), u = V / |V|."""
     parts = state._partition
     labels = parts.labels if len(parts.labels) else np.arange(len(V))
-    norms = _norms(V, parts)[labels]
+    norms = sparse_steps.norms(V, parts)[labels]
     active = norms > state.lam
     safe = np.where(active, norms, 1.0)
     keep = np.where(active, 1 - state.lam / safe, 0.0)

@@ -27,6 +27,30 @@ beyond = pytest.mark.filterwarnings("ignore:step = .* is not below:UserWarning")
 
 
 @pytest.mark.statement("LBI-Lipschitz")
+def test_largest_steps_at_the_ends_of_the_range_of_numbers():
+    """No warning, no division by zero, and the scaling by powers of two takes no bit."""
+    step = splitlbi.largest_step
+    assert step(1.7e308, 1.0, 1.0) == pytest.approx(2 / 1.7e308, rel=EXACT)
+    assert step(1.0, 1e-309, 1.0) == pytest.approx(1e-309, rel=EXACT)
+    assert step(1.0, 1e-320, 1.0) == 1e-320 and step(1.7e308, 1e-320, 1.0) > 0
+    assert step(0.0, 2e300, 1.0) == pytest.approx(2e300, rel=EXACT)
+    assert step(1e10, 1e10, 1e-300) == pytest.approx(2e290, rel=1e-9)
+    assert step(1.0, 1.0, 1e-320) == step(0.0, np.inf, 1.0) == np.inf
+    assert step(np.float64(1.7e308), np.float64(1e-309), np.float64(1e300)) == 0
+    assert theory.augmented_lipschitz(1.0, 1e-309) == np.inf
+    assert theory.augmented_lipschitz(0.0, np.inf) == 0
+    assert theory.printed_largest_step(0.0, np.inf, 1.0) == np.inf
+    assert theory.printed_largest_step(2.0, np.inf, 1.0) == 1.0
+    assert theory.quadratic_edge(1.7e308, 1e-309, 1.0, 0.9, 0.1) < 1e-308
+    rng = np.random.default_rng(0)
+    for h, nu, kappa in 10 ** rng.uniform(-9, 9, size=(2000, 3)):
+        b = 1 / nu
+        c = h + b + b
+        plain = 4.0 / (c + np.hypot(h, 2 * b)) / kappa
+        assert step(h, nu, kappa) == plain != np.nextafter(plain, 0)
+
+
+@pytest.mark.statement("LBI-Lipschitz")
 @settings(max_examples=100)
 @given(generators, st.integers(1, 5), st.floats(-2, 2))
 def test_lipschitz_constant_of_the_augmented_gradient(evidence, rng, p, log):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import splitlbi_twin as twin
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import optimize
 from splitlbi_problems import logs, partitions, problems, prox_of, walk
 from strategies import generators
@@ -74,6 +75,59 @@ def test_eq_5_group_the_printed_formula_at_lambda_two(evidence):
     evidence(ours=ours.tolist(), printed=printed.tolist(), objectives=values)
     np.testing.assert_allclose(ours, [1.8, 2.4], rtol=0, atol=EXACT)
     assert values[0] < values[1] - 0.4
+
+
+@pytest.mark.statement("LBI-Eq-5-group")
+@pytest.mark.parametrize(
+    "V, lam, expected",
+    [
+        ([1e200, 1e200], 1.0, [1e200, 1e200]),
+        ([3e200, 4e200], 1e200, [2.4e200, 3.2e200]),
+        ([1.5e308, 1.5e308], 0.0, [1.5e308, 1.5e308]),
+        ([1e-200, 1e-200], 0.0, [1e-200, 1e-200]),
+        ([3e-200, 4e-200], 1e-200, [2.4e-200, 3.2e-200]),
+        ([3e-200, 4e-200], 6e-200, [0.0, 0.0]),
+        ([5e-324, 0.0], 0.0, [5e-324, 0.0]),
+        ([3e-170, 4e-170], 1.0, [0.0, 0.0]),
+    ],
+)
+def test_eq_5_group_at_the_ends_of_the_range_of_numbers(V, lam, expected):
+    """Squares over- or underflow there; a group of ordinary size beside is the same to the bit."""
+    beside = [2.0, 0.5]
+    found = splitlbi.prox([*V, *beside], [[2, 3], [1, 0]], lam)
+    np.testing.assert_allclose(found[:2], expected, rtol=EXACT, atol=0)
+    np.testing.assert_array_equal(found[2:], splitlbi.prox(beside, [[0, 1]], lam))
+    with np.errstate(over="ignore"):
+        plain = np.hypot(*V)  # which scales, too
+    if np.isfinite(plain):
+        assert theory.penalty(V, [[0, 1]], 1.0) == pytest.approx(plain, rel=EXACT, abs=0)
+        inside = [np.nextafter(plain, 0) * (1 - 1e-8), plain * (1 + 1e-8)]
+        if plain > 1e-300:
+            limits = [theory.conjugate(V, [[0, 1]], bound) for bound in inside]
+            assert limits == [np.inf, 0.0]
+    else:
+        assert theory.penalty(V, [[0, 1]], 1.0) == np.inf
+    # A step sees the same Gamma, and free entries are left alone.
+    state = splitlbi.init([0.0] * 3, step=1.0, nu=1.0, lam=lam, V0=[*V, 7.0], groups=[[0, 1]])
+    moved = splitlbi.step(state, np.zeros(3))
+    np.testing.assert_allclose(moved.W[:2], state.Gamma[:2], rtol=EXACT, atol=0)
+    np.testing.assert_allclose(state.Gamma[:2], expected, rtol=EXACT, atol=0)
+    assert state.Gamma[2] == moved.W[2] == 0
+
+
+@pytest.mark.statement("LBI-Eq-5-group")
+@given(partitions(), generators, st.floats(-100, 100))
+def test_eq_5_group_penalty_takes_no_bit_from_the_plain_norm(drawn, rng, log):
+    n, groups = drawn
+    V = rng.normal(size=n) * 10**log
+    expected = np.abs(V).sum()
+    if groups is not None:
+        labels = np.empty(n, int)
+        for k, group in enumerate(groups):
+            labels[group] = k
+        expected = np.sqrt(np.bincount(labels, V**2)).sum()
+    assert theory.penalty(V, groups, 1.0) == expected
+    assert theory.penalty(V, groups, 1.0) != np.nextafter(expected, np.inf)
 
 
 @pytest.mark.statement("LBI-Eq-2", "LBI-Eq-4")

@@ -3,6 +3,8 @@
 And what appendix B says about the number of them: how density depends on kappa and nu.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 import splitlbi_twin as twin
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import generators, with_spectrum
 
-from refgrow import splitlbi
+from refgrow import sparse_steps, splitlbi
 from refgrow import splitlbi_theory as theory
 
 EXACT = 1e-9  # Events of the exact path, found through a least squares solver.
@@ -61,6 +63,69 @@ def test_inverse_scale_space_obeys_its_inclusion(evidence, rng, p, n, nu):
     rest = np.abs(Sigma @ (beta - path.Gamma[-1])).max() / scale
     evidence.worst("gradient of the loss at the end, relative", rest)
     assert rest < 1e-7
+
+
+@pytest.mark.compiled
+@pytest.mark.statement("LBI-split-hessian-new", "LBI-selection")
+def test_identical_columns_share_at_kappa_infinity_as_they_do_before(evidence):
+    """Of many minimisers the path takes the one that the iteration tends to."""
+    Sigma = np.array([[1, 1, 0.3], [1, 1, 0.3], [0.3, 0.3, 1]])
+    for beta in ([1.0, 1.0, 0.0], [2.0, 0.0, 0.0], [-1.0, 0.0, 0.7]):
+        path = theory.inverse_scale_space(Sigma, beta, 1.0)
+        first = Sigma @ beta
+        step = 0.5 * splitlbi.largest_step(2.2, 1.0, 1000.0)
+        state = splitlbi.init(np.zeros(3), step=step, nu=1.0, kappa=1000.0)
+        ends = np.append(path.times[1:], path.times[-1] + 1)
+        for k, time in enumerate((path.times + ends) / 2):
+            steps = round(time / step) - state.count
+            state = splitlbi.run(state, Sigma, first, steps=steps, every=steps).state
+            gap = np.abs(state.Gamma - path.Gamma[k]).max()
+            evidence.worst("difference to the iteration at kappa = 1000", gap)
+            assert gap < 1e-6
+        assert path.complete and path.Gamma[-1][0] == pytest.approx(path.Gamma[-1][1], abs=EXACT)
+        # Negative control: the minimiser that a solver happens to find is as good and not it.
+        other = path.Gamma[-1] + [1.0, -1.0, 0.0]
+        assert np.abs(Sigma @ (other - path.Gamma[-1])).max() < EXACT
+        assert np.abs(other - state.Gamma).max() > 0.9
+
+
+@pytest.mark.statement("LBI-selection")
+@settings(max_examples=60)
+@given(generators, st.integers(2, 6), st.integers(1, 4))
+def test_the_least_of_many_minimisers_against_all_supports(rng, p, rank):
+    """Brute force: for every support the least-norm solution there, if it has no negative entry."""
+    X = rng.integers(-2, 3, size=(rank, p)).astype(float)
+    x = rng.integers(0, 4, size=p) * rng.integers(0, 2, size=p).astype(float)
+    found = sparse_steps.least(x, X.T @ X)
+    assert (found >= 0).all() and np.abs(X @ (found - x)).max() < EXACT
+    norms = []
+    for support in itertools.product([False, True], repeat=p):
+        y = np.zeros(p)
+        if any(support):
+            y[list(support)] = np.linalg.pinv(X[:, list(support)]) @ X @ x
+        if np.abs(X @ (y - x)).max() < EXACT and (y > -EXACT).all():
+            norms.append(np.linalg.norm(y))
+    assert abs(np.linalg.norm(found) - min(norms)) < EXACT
+
+
+@pytest.mark.statement("LBI-selection")
+def test_the_least_of_many_minimisers_where_the_plain_one_is_negative():
+    X = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5]])
+    x = np.array([1.0, 0.0, 0.0])
+    plain = np.linalg.pinv(X) @ X @ x
+    assert plain.min() < -0.1  # cutting it off is not enough: it is no minimiser then
+    np.testing.assert_allclose(sparse_steps.least(x, X.T @ X), x, atol=EXACT)
+    assert sparse_steps.least(x, np.eye(3)) is x  # nothing to choose
+
+
+def test_a_path_that_is_cut_says_so():
+    full = theory.inverse_scale_space(twin.rho_design(0.6), TRUE, 0.0)
+    assert full.complete and len(full.times) == 3
+    cut = theory.inverse_scale_space(twin.rho_design(0.6), TRUE, 0.0, most=1)
+    assert not cut.complete and len(cut.times) == 2
+    np.testing.assert_array_equal(cut.Gamma, full.Gamma[:2])
+    just = theory.inverse_scale_space(twin.rho_design(0.6), TRUE, 0.0, most=2)
+    assert just.complete and len(just.times) == 3
 
 
 # Irrepresentable conditions ---------------------------------------------------------------------

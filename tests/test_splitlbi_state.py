@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from splitlbi_problems import problems, walk
 from strategies import generators
 
-from refgrow import splitlbi
+from refgrow import sparse_steps, splitlbi
 from refgrow import splitlbi_theory as theory
 
 EXACT = 1e-12  # Identities over some tens of steps with numbers of order one.
@@ -94,6 +94,96 @@ def test_a_run_beyond_the_proven_step_warns_and_keeps_its_last_finite_state():
             else:
                 with pytest.warns(UserWarning, match="largest one proven"):
                     splitlbi.run(state, [[1.0]], [3.0], steps=3)
+
+
+@pytest.mark.filterwarnings("ignore:step = .* is not below:UserWarning")
+@pytest.mark.parametrize(
+    "W0, groups, step, kappa, S, b",
+    [
+        ([0.0, 0.0], [[0, 1]], 0.99, 1.0, np.eye(2), [3.0, 1.0]),  # squares overflow long before
+        ([0.0, 0.0], [[0, 1]], 0.099, 10.0, np.eye(2), [3.0, 1.0]),  # Gamma overflows before V
+        ([0.0, 0.0], None, 1e3, 1.0, np.diag([1.0, 50.0]), [1.0, 1.0]),
+        ([0.0], None, 1e200, 1.0, [[1.0]], [3.0]),  # the second step is minus infinity
+        ([0.0, 0.0, 1.0], [[2, 0]], 1e3, 1.0, np.diag([1.0, 50.0, 2.0]), [1.0, 1.0, 0.0]),
+    ],
+)
+def test_a_run_that_diverges_ends_at_its_last_finite_iterate(W0, groups, step, kappa, S, b):
+    S, b = np.asarray(S), np.asarray(b)
+    state = splitlbi.init(W0, step=step, nu=1.0, kappa=kappa, groups=groups)
+    found = splitlbi.run(state, S, b, steps=10**5)
+    assert found.status == splitlbi.DIVERGED and 0 < found.nit == found.state.count < 10**5
+    for what in ("W", "V", "Gamma", "velocity"):
+        assert np.isfinite(getattr(found.state, what)).all(), what
+    for what in ("W", "V", "Gamma", "density"):
+        assert np.isfinite(getattr(found.path, what)).all(), what
+    # The size of an iterate makes no group leave.
+    assert found.path.last_exit.max() < 50
+    assert splitlbi.density(found.state) == found.path.density[-1] == (found.nit > 1)
+    # It is the last one: the next is not finite, and no earlier one was kept.
+    for _ in range(found.nit):
+        state = splitlbi.step(state, S @ state.W - b)
+    for what in ("W", "V", "velocity"):
+        ours, other = getattr(found.state, what), getattr(state, what)
+        np.testing.assert_allclose(ours, other, rtol=1e-6)
+    with np.errstate(over="ignore", invalid="ignore"):
+        after = splitlbi.step(state, S @ state.W - b)
+        sizes = [np.abs(getattr(after, what)).sum() for what in ("W", "V", "velocity")]
+        assert not sum(sizes) + kappa * sizes[1] < np.inf
+
+
+def test_a_run_follows_a_schedule_of_steps():
+    S, b, rng = np.diag([1.0, 2.0]), np.array([3.0, -1.0]), np.random.default_rng(0)
+    start = splitlbi.init([0.5, -1.0], step=0.3, nu=1.0, groups=[[0, 1]], momentum=0.3, decay=0.01)
+    schedule = rng.uniform(0.01, 0.2, size=40)
+    found = splitlbi.run(start, S, b, steps=40, schedule=schedule)
+    states = [start]
+    for alpha in schedule:
+        states.append(splitlbi.step(states[-1], S @ states[-1].W - b, alpha))
+    for what in ("W", "V", "Gamma"):
+        expected = [getattr(state, what) for state in states]
+        np.testing.assert_allclose(getattr(found.path, what), expected, rtol=0, atol=EXACT)
+    assert found.state.step == 0.3 and found.path.first_entry[0] > 0
+    # Negative control: in another order it is another path; a constant schedule is the plain run.
+    other = splitlbi.run(start, S, b, steps=40, schedule=schedule[::-1])
+    assert np.abs(other.path.V[20] - found.path.V[20]).max() > 1e-2
+    plain, constant = (
+        splitlbi.run(start, S, b, steps=40, schedule=rates) for rates in (None, [0.3] * 40)
+    )
+    np.testing.assert_array_equal(plain.path.W, constant.path.W)
+    # The largest of the schedule is what must be proven.
+    with pytest.warns(UserWarning, match="step = 0.9 is not below"):
+        splitlbi.run(start, S, b, steps=3, schedule=[0.1, 0.9, 0.1])
+    with pytest.raises(ValueError, match=r"schedule must have shape \(3,\); .* size for each step"):
+        splitlbi.run(start, S, b, steps=3, schedule=[0.1, 0.1])
+    with pytest.raises(ValueError, match=r"schedule must be > 0; got 0\.0 at index 1"):
+        splitlbi.run(start, S, b, steps=3, schedule=[0.1, 0.0, 0.1])
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_records_that_outgrow_their_room_are_those_of_one_run(monkeypatch, every):
+    Sigma = np.array([[1, 0, 0.6], [0, 1, 0.6], [0.6, 0.6, 1]])
+    step = 0.5 * splitlbi.largest_step(1.85, 0.3, 20.0)
+    state = splitlbi.init(np.zeros(3), nu=0.3, kappa=20.0, step=step, groups=[[0], [1], [2]])
+    whole = splitlbi.run(state, Sigma, Sigma @ [1.0, 1.0, -0.02], steps=1500, every=every)
+    assert whole.path.last_exit[2] > whole.path.first_entry[2] > 0  # one leaves on the way
+    schedule = np.full(1500, step)
+    for room in (1, 8, 100):
+        monkeypatch.setattr(sparse_steps, "RECORDS", room)
+        parts = splitlbi.run(
+            state, Sigma, Sigma @ [1.0, 1.0, -0.02], steps=1500, every=every, schedule=schedule
+        )
+        for what in ("steps", "W", "V", "Gamma", "density", "first_entry", "last_exit"):
+            np.testing.assert_array_equal(getattr(parts.path, what), getattr(whole.path, what))
+        assert parts.nit == whole.nit and parts.status == whole.status
+
+
+def test_a_run_until_stationary_needs_no_room_for_all_its_steps():
+    state = splitlbi.init(np.zeros(3), step=0.3, nu=1.0)
+    options = {"gtol": 1e-10}
+    far = splitlbi.run(state, np.eye(3), [3.0, 1.0, 0.2], steps=10**12, **options)
+    near = splitlbi.run(state, np.eye(3), [3.0, 1.0, 0.2], steps=5000, every=10**30, **options)
+    assert far.status == splitlbi.STATIONARY and far.nit == near.nit
+    assert len(far.path.steps) == far.nit + 1 and near.path.steps.tolist() == [0, near.nit]
 
 
 @settings(max_examples=40)
@@ -197,6 +287,17 @@ def test_states_are_records():
     np.testing.assert_array_equal(splitlbi.init(odd, step=1).W, odd)
 
 
+def test_path_takes_another_step_but_no_other_constant():
+    changed = splitlbi.optimizer(nu=1.0).step(splitlbi.init([0.0], step=0.1, nu=1.0), [1.0], 0.05)
+    assert changed.step == 0.05
+    found = splitlbi.path([splitlbi.init([0.0], step=0.1, nu=1.0), changed])
+    assert found.steps.tolist() == [0, 1]
+
+
+START, OTHER = splitlbi.init([1.0], step=0.1), splitlbi.init([1.0], step=0.1, nu=3.0)
+AFTER = splitlbi.step(START, [1.0])
+
+
 @pytest.mark.parametrize(
     "call, error, message",
     [
@@ -232,6 +333,11 @@ def test_states_are_records():
         (lambda: splitlbi.mask(3), TypeError, "splitlbi.State"),
         (lambda: splitlbi.path([]), ValueError, "at least one"),
         (lambda: splitlbi.path(3), TypeError, "list of states"),
+        (lambda: splitlbi.path([AFTER, START]), ValueError, "order .* step 0 after one of step 1"),
+        (lambda: splitlbi.path([START, START]), ValueError, "order of their training"),
+        (lambda: splitlbi.path([START, splitlbi.step(OTHER, [1.0])]), ValueError, "different nu"),
+        (lambda: splitlbi.optimizer(watch=3), TypeError,
+         r"watch must be a function \(state\); got 3"),
         (lambda: splitlbi.path([splitlbi.init([1.0], step=1.0), splitlbi.init([1.0, 2], step=1)]),
          ValueError, "one training"),
         (lambda: splitlbi.largest_step(-1.0, 1.0, 1.0), ValueError, "lipschitz"),
@@ -251,6 +357,34 @@ def test_states_are_records():
          "without momentum"),
         (lambda: theory.limit_problem([[1.0], [1.0]], [1.0, 2.0], splitlbi.init([1.0], step=1)),
          ValueError, "full row rank"),
+        (lambda: theory.limit_problem([[1.0, 0], [1, 0]], [1.0, 1.0],
+                                      splitlbi.init([0.0, 0], step=1)),
+         ValueError, "full row rank"),
+        (lambda: theory.limit_problem([[1.0]], [1.0], splitlbi.init([0.0], step=1, momentum=0.9)),
+         ValueError, "limit is without momentum and decay; got momentum = 0.9, decay = 0"),
+        (lambda: theory.limit_problem([[1.0]], [1.0], splitlbi.init([0.0], step=1, decay=0.1)),
+         ValueError, "got momentum = 0, decay = 0.1"),
+        (lambda: theory.split_hessian(np.diag([1.0, -1.0]), 1.0), ValueError, "semi-definite"),
+        (lambda: theory.split_hessian(np.diag([1.0, -0.3]), 1.0), ValueError, "eigenvalue is -0.3"),
+        (lambda: theory.inverse_scale_space(np.diag([1.0, -0.3]), [1.0, 1.0]), ValueError,
+         "semi-definite"),
+        (lambda: theory.irrepresentable(np.diag([1.0, -5.0]), [0], [1.0]), ValueError,
+         "Sigma must be positive semi-definite"),
+        (lambda: theory.irrepresentable(np.ones((3, 3)), [0, 1], [1.0, 1.0]), ValueError,
+         "Sigma must be positive definite on the support"),
+        (lambda: theory.irrepresentable(np.eye(3), [0, 0], [1.0, 1.0]), ValueError,
+         r"each index once; got \[0, 0\]"),
+        (lambda: theory.irrepresentable(np.eye(3), 0, [1.0]), ValueError, "support must be a list"),
+        (lambda: theory.irrepresentable(np.eye(3), [], []), ValueError, "one index; got none"),
+        (lambda: theory.irrepresentable(np.eye(3), [3], [1.0]), ValueError, "0 to 2; got 3"),
+        (lambda: theory.irrepresentable(np.eye(3), [0.0], [1.0]), TypeError, "integer indices"),
+        (lambda: theory.irrepresentable(np.eye(2), [0], [1.0], kappa=2.0, magnitudes=[-1.0]),
+         ValueError, "magnitudes must be >= 0; got -1.0"),
+        (lambda: theory.mirror_limit(-1.0, 1.0, 1.0, kappa=1.0), ValueError, "h must be >= 0"),
+        (lambda: theory.flow([1.0, 2.0], [1.0, 2.0, 3.0], 1.0, nu=1.0, kappa=1.0), ValueError,
+         r"h, beta, W0, V0 must broadcast; got the shapes h \(2,\), beta \(3,\)"),
+        (lambda: theory.mirror_limit([1.0, 2.0], 1.0, 1.0, kappa=1.0, V0=np.ones(3)), ValueError,
+         r"must broadcast; .* V0 \(3,\)"),
     ],
 )  # fmt: skip
 def test_what_is_refused(call, error, message):
