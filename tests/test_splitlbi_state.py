@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def test_a_run_beyond_the_proven_step_warns_and_keeps_its_last_finite_state():
     "W0, groups, step, kappa, S, b",
     [
         ([0.0, 0.0], [[0, 1]], 0.99, 1.0, np.eye(2), [3.0, 1.0]),  # squares overflow long before
-        ([0.0, 0.0], [[0, 1]], 0.099, 10.0, np.eye(2), [3.0, 1.0]),  # Gamma overflows before V
+        ([0.0, 0.0], [[0, 1]], 0.099, 10.0, np.eye(2), [3.0, 1.0]),
         ([0.0, 0.0], None, 1e3, 1.0, np.diag([1.0, 50.0]), [1.0, 1.0]),
         ([0.0], None, 1e200, 1.0, [[1.0]], [3.0]),  # the second step is minus infinity
         ([0.0, 0.0, 1.0], [[2, 0]], 1e3, 1.0, np.diag([1.0, 50.0, 2.0]), [1.0, 1.0, 0.0]),
@@ -129,6 +130,18 @@ def test_a_run_that_diverges_ends_at_its_last_finite_iterate(W0, groups, step, k
         after = splitlbi.step(state, S @ state.W - b)
         sizes = [np.abs(getattr(after, what)).sum() for what in ("W", "V", "velocity")]
         assert not sum(sizes) + kappa * sizes[1] < np.inf
+
+
+@pytest.mark.filterwarnings("ignore:step = .* is not below:UserWarning")
+@pytest.mark.parametrize("groups", [None, [[0]]])
+def test_an_iterate_whose_gamma_alone_overflows_is_not_kept(groups):
+    # The coupling cancels the gradient: W stays, V becomes 5e307, and kappa V has no number.
+    state = splitlbi.init([1e10], step=5e297, nu=1.0, kappa=10.0, groups=groups)
+    found = splitlbi.run(state, [[1.0]], [2e10], steps=5)
+    assert found.status == splitlbi.DIVERGED and found.nit == 0
+    assert np.isfinite(found.path.Gamma).all() and found.state.Gamma[0] == 0
+    after = splitlbi.run(replace(state, kappa=1.0), [[1.0]], [2e10], steps=1).state
+    assert after.V[0] == 5e307 and after.W[0] == 1e10
 
 
 def test_a_run_follows_a_schedule_of_steps():
@@ -167,7 +180,8 @@ def test_records_that_outgrow_their_room_are_those_of_one_run(monkeypatch, every
     whole = splitlbi.run(state, Sigma, Sigma @ [1.0, 1.0, -0.02], steps=1500, every=every)
     assert whole.path.last_exit[2] > whole.path.first_entry[2] > 0  # one leaves on the way
     schedule = np.full(1500, step)
-    for room in (1, 8, 100):
+    # The third is full just before the step at which it leaves.
+    for room in (1, 100, 3 * (int(whole.path.last_exit[2]) - 1)):
         monkeypatch.setattr(sparse_steps, "RECORDS", room)
         parts = splitlbi.run(
             state, Sigma, Sigma @ [1.0, 1.0, -0.02], steps=1500, every=every, schedule=schedule
