@@ -29,6 +29,7 @@ ACCEPTED = 1e-11  # the same where rounding stops it
 ROWS = 1024  # a block of activations that stays in the cache while it is used twice
 NEAR = 1e-2  # distance to the others from which on combinations lose digits that matter
 FAR = 1e6  # from where on a rough estimate will do
+RESOLVED = 1e-5  # singular values, relative to the norm, whose squares the moments know to 1e-6
 MODERATE = 1e100  # sums of squares of numbers up to here neither overflow nor vanish
 
 
@@ -54,8 +55,12 @@ class Regression(NamedTuple):
     noise: float
 
 
-def regress(B: np.ndarray, V: np.ndarray, cutoff: float | None = None) -> Regression:
+def regress(
+    B: np.ndarray, V: np.ndarray, cutoff: float | None = None, *, relative: float | None = None
+) -> Regression:
     """Refined moments where they will do, orthogonal factors where they will not.
+
+    A cut keeps the weights small: |W| <= |V| / cutoff, whatever the columns are.
 
     Parameters
     ----------
@@ -65,6 +70,8 @@ def regress(B: np.ndarray, V: np.ndarray, cutoff: float | None = None) -> Regres
     cutoff : float, optional
         Singular values of B up to here count as zero; by default what NumPy and SciPy take for
         rounding, max(n, q) roundings of the largest.
+    relative : float, optional
+        The same as a part of the largest, like NumPy's rcond; the larger of the two counts.
 
     Returns
     -------
@@ -83,7 +90,11 @@ def regress(B: np.ndarray, V: np.ndarray, cutoff: float | None = None) -> Regres
         return Regression(none, none[:1], 0, 0.0)
     # Less to multiply; a copy costs a twentieth of the product it makes smaller.
     A = B if len(live) == B.shape[1] else np.take(B, live, axis=1)
-    found, root, rank = _by_moments(A, V, cutoff) or _by_factors(A, V, cutoff)
+    if relative is None:
+        found, root, rank = _by_moments(A, V, cutoff) or _by_factors(A, V, cutoff)
+    else:
+        cuts = cutoff or 0.0, relative
+        found, root, rank = _by_spectrum(A, V, *cuts) or _by_factors(A, V, *cuts)
     weights = np.zeros((B.shape[1], V.shape[1]))
     weights[live] = found
     networks.refuse_overflow([weights], "the regression on the activations")
@@ -94,6 +105,54 @@ def regress(B: np.ndarray, V: np.ndarray, cutoff: float | None = None) -> Regres
     rank = min(rank, int((goals > noise).sum()))
     scale = 1 / np.sqrt(len(B))
     return Regression(weights, root * scale, rank, noise * scale)
+
+
+def largest(B: np.ndarray) -> float:
+    """The largest singular value.
+
+    Parameters
+    ----------
+    B : (n, q)
+
+    Returns
+    -------
+    float
+        To half the digits where it is near the others.
+
+    Source: TINY appendix B.3 (TINY-B.3).
+    """
+    from scipy.linalg import eigh
+
+    scale = float(np.abs(B).max(initial=0.0))
+    if not scale:
+        return 0.0
+    A = B / scale
+    S = A.T @ A if len(A) > A.shape[1] else A @ A.T
+    top = eigh(S, eigvals_only=True, subset_by_index=[len(S) - 1, len(S) - 1], check_finite=False)
+    return scale * float(np.sqrt(top[0]))
+
+
+def _by_spectrum(
+    B: np.ndarray, V: np.ndarray, cutoff: float, relative: float
+) -> tuple[np.ndarray, np.ndarray, int] | None:
+    """The eigenvectors of the moments above both cuts, corrected once by the activations' residual.
+
+    None where the cut is so low that moments cannot tell what is above it.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        S, N = B.T @ B, B.T @ V
+    if not 1 / MODERATE < S.trace() < MODERATE or not np.abs(N).max() < MODERATE:
+        return None
+    if max(cutoff, relative * np.sqrt(S.trace())) <= RESOLVED * np.sqrt(S.trace()):
+        return None
+    squares, Q = np.linalg.eigh(S)
+    kept = squares > max(cutoff, relative * np.sqrt(squares[-1])) ** 2
+    if not kept.any():
+        return np.zeros_like(N), np.zeros_like(N[:1]), 0
+    squares, Q = squares[kept, None], Q[:, kept]
+    W = Q @ (Q.T @ N / squares)
+    W += Q @ (Q.T @ (B.T @ (V - B @ W)) / squares)
+    return W, np.sqrt(squares) * (Q.T @ W), int(kept.sum())
 
 
 def _triangle(A: np.ndarray) -> np.ndarray:
@@ -111,14 +170,15 @@ def _live(B: np.ndarray) -> np.ndarray:
 
 
 def _by_factors(
-    B: np.ndarray, V: np.ndarray, cutoff: float | None
+    B: np.ndarray, V: np.ndarray, cutoff: float | None, relative: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """R of [B V] = Q R, then the singular value decomposition of B's part: always right."""
     (n, q), root = B.shape, np.column_stack([B, V])
     if n > q:
         root = _triangle(root)[:q]
     U, s, Vt = np.linalg.svd(root[:, :q], full_matrices=False)
-    rank = int((s > (max(n, q) * EPS * s[0] if cutoff is None else cutoff)).sum())
+    lowest = max(n, q) * EPS * s[0] if not cutoff else cutoff
+    rank = int((s > max(lowest, relative * s[0])).sum())
     image = U[:, :rank].T @ root[:, q:]
     return Vt[:rank].T @ (image / s[:rank, None]), image, rank
 

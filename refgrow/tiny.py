@@ -15,16 +15,15 @@ B^T B and is as exact as a decomposition of B itself. `Moments` are for more bat
 memory, at half the digits.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from refgrow import activations, growth, kernels, least_squares, losses, networks, validation
+from refgrow import _chain, growth, kernels, least_squares, losses, networks, validation
 from refgrow.networks import MLP, Shallow
-from refgrow.neurons import Ridge
 
 EPS = least_squares.EPS
 HALVINGS = 40  # of a line search
@@ -64,10 +63,10 @@ def desired_updates(
 
     Source: TINY eq 1 (TINY-Eq-1), section 2.3.
     """
-    return _activity(network, X, Y, loss).goals
+    return _chain.activity(network, X, Y, loss).goals
 
 
-def best_update(B: Any, V: Any) -> np.ndarray:
+def best_update(B: Any, V: Any, *, cutoff: float | None = None) -> np.ndarray:
     """The change of a layer's own weights that comes closest to the desired update.
 
     U = argmin |V - B U^T|, the one of least norm where there are several: a standard gradient
@@ -79,6 +78,9 @@ def best_update(B: Any, V: Any) -> np.ndarray:
         The layer's input, a column of ones included where it has a bias.
     V : (n, p)
         Its desired update.
+    cutoff : float, optional
+        Below 1: directions of B whose singular value is at most this part of the largest are left
+        alone. The move is then no larger than |V| over the cut, and no longer the best.
 
     Returns
     -------
@@ -93,7 +95,8 @@ def best_update(B: Any, V: Any) -> np.ndarray:
     Source: TINY Prop 3.1, eq 3 (TINY-Prop-3.1).
     """
     B, V = _checked(B, V, "B")
-    return np.ascontiguousarray(least_squares.regress(B, V).weights.T)
+    cutoff = _checked_cutoff(cutoff)
+    return np.ascontiguousarray(least_squares.regress(B, V, relative=cutoff).weights.T)
 
 
 # Section 3.2: the best neurons ----------------------------------------------------------------
@@ -119,7 +122,7 @@ class Neurons(NamedTuple):
     strengths: np.ndarray
 
 
-def best_neurons(B_prev: Any, V: Any, k: int) -> Neurons:
+def best_neurons(B_prev: Any, V: Any, k: int, *, cutoff: float | None = None) -> Neurons:
     """The k neurons that best make up for what the layer they feed cannot do by itself.
 
     The rank-k matrix A that minimises |V - B_prev A|, as A = fan_in^T fan_out^T: the projection of
@@ -134,6 +137,8 @@ def best_neurons(B_prev: Any, V: Any, k: int) -> Neurons:
         Desired update of the layer that will read them.
     k : int
         1 <= k <= p. Beyond the rank, neurons are zero with strength 0.
+    cutoff : float, optional
+        As for `best_update`, of B_prev: a bound on the fan-ins.
 
     Returns
     -------
@@ -151,7 +156,7 @@ def best_neurons(B_prev: Any, V: Any, k: int) -> Neurons:
     """
     B_prev, V = _checked(B_prev, V, "B_prev")
     k = validation.as_integer(k, "k", at_least=1, at_most=V.shape[1])
-    return _neurons(least_squares.regress(B_prev, V), k)
+    return _neurons(least_squares.regress(B_prev, V, relative=_checked_cutoff(cutoff)), k)
 
 
 def best_neurons_from_moments(S: Any, N: Any, k: int) -> Neurons:
@@ -200,7 +205,7 @@ def best_neurons_from_moments(S: Any, N: Any, k: int) -> Neurons:
 
 
 def joint_neurons(
-    B: Any, B_prev: Any, V: Any, k: int
+    B: Any, B_prev: Any, V: Any, k: int, *, cutoff: float | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Old and new weights together: the optimum of (4), which one after the other is not.
 
@@ -217,6 +222,8 @@ def joint_neurons(
     V : (n, p)
     k : int
         1 <= k <= p.
+    cutoff : float, optional
+        As for `best_update`, of B; of what B leaves of B_prev, relative to B_prev.
 
     Returns
     -------
@@ -238,15 +245,17 @@ def joint_neurons(
     B_prev = validation.as_array(B_prev, "B_prev", (len(V), "q"), hint="One row a sample.")
     k = validation.as_integer(k, "k", at_least=1, at_most=V.shape[1])
     p = V.shape[1]
+    cutoff = _checked_cutoff(cutoff)
     rest = np.column_stack([V, B_prev])
-    rest -= B @ least_squares.regress(B, rest).weights
+    rest -= B @ least_squares.regress(B, rest, relative=cutoff).weights
     own = np.ascontiguousarray(rest[:, p:])
     own[:, np.linalg.norm(own, axis=0) <= EXPLAINED * np.linalg.norm(B_prev, axis=0)] = 0.0
-    regression = least_squares.regress(
-        own, rest[:, :p], cutoff=EXPLAINED * float(np.linalg.norm(B_prev))
-    )
-    neurons = _neurons(regression, k)
-    update = least_squares.regress(B, V - (B_prev @ neurons.fan_in.T) @ neurons.fan_out.T).weights.T
+    least, none = EXPLAINED * float(np.linalg.norm(B_prev)), None
+    if cutoff is not None:
+        least, none = max(least, cutoff * least_squares.largest(B_prev)), 0.0
+    neurons = _neurons(least_squares.regress(own, rest[:, :p], least, relative=none), k)
+    left = V - (B_prev @ neurons.fan_in.T) @ neurons.fan_out.T
+    update = least_squares.regress(B, left, relative=cutoff).weights.T
     return np.ascontiguousarray(update), *neurons
 
 
@@ -472,7 +481,7 @@ def bottlenecks(
 
     Source: TINY Def 3.1 (TINY-Def-3.1), section 3.2.
     """
-    _, inputs, _, goals, _ = _activity(network, X, Y, loss)
+    _, inputs, _, goals, _ = _chain.activity(network, X, Y, loss)
     found = []
     for layer, (B, V) in enumerate(zip(inputs, goals, strict=True)):
         desired = float(np.vdot(V, V)) / len(V)
@@ -499,6 +508,7 @@ def decide(
     old_weights: str = "sequential",
     size: float = 0.01,
     line_search: bool = False,
+    cutoff: float | None = None,
 ) -> growth.Plan:
     """The K-update: the neurons to add, and the move of the old weights that goes with them.
 
@@ -531,6 +541,11 @@ def decide(
         `amplitude`; `size` is where the search starts. The plan then lowers the loss at its size;
         its coefficient, still the slope at zero, can be positive where the neurons help only once
         the old weights have moved.
+    cutoff : float, optional
+        Ours; the paper has none. As for `best_update` and `best_neurons`. After some growths the
+        inputs of a layer are nearly dependent, for small neurons are nearly linear in the layer
+        below. Exact solutions then are large weights that cancel: right as long as nothing below
+        moves, which the next steps of training do. 0.01 keeps a loop of growth stable.
 
     Returns
     -------
@@ -552,10 +567,12 @@ def decide(
     threshold = validation.as_scalar(threshold, "threshold", at_least=0)
     size = validation.as_scalar(size, "size", above=0)
     line_search = validation.as_bool(line_search, "line_search")
-    activity = _activity(network, X, Y, loss)
+    cutoff = _checked_cutoff(cutoff)
+    activity = _chain.activity(network, X, Y, loss)
     chosen = _layers(layer, len(activity.inputs) - 1)
-    slopes = _slopes(network, activity.activation)
-    grown = [_extension(activity, at, slopes, most, threshold, old_weights) for at in chosen]
+    slopes = _chain.slopes_at_zero(network, activity.activation)
+    options = most, threshold, old_weights, cutoff
+    grown = [_extension(activity, at, slopes, *options) for at in chosen]
     if layer == "bottleneck":
         grown = [max(grown, key=lambda extension: extension[0])]
     moves = [edit for _, edits in grown for edit in edits if isinstance(edit, growth.Move)]
@@ -570,7 +587,7 @@ def decide(
             return growth.Plan((), 1.0, 0.0, 1, 2, "No size of the new neurons lowers the loss.")
         moves = [growth.Move(edit.layer, share * edit.direction) for edit in moves]
     edits: tuple[growth.Edit, ...] = (*moves, *adds)
-    coefficient = _first_order(activity, edits)
+    coefficient = _chain.first_order(activity, edits)
     if coefficient >= 0 and not line_search:
         return growth.Plan((), size, 0.0, 1, 2, "The neurons found do not lower the loss.")
     count = sum(len(edit.fan_in) for edit in adds)
@@ -632,11 +649,11 @@ def amplitude(loss_at: Callable[[float], float], start: float = 1.0) -> float:
 
 
 def _amplitudes(
-    activity: "_Activity", mean_loss: Callable[[np.ndarray], float], moves: list[growth.Move],
+    activity: _chain.Activity, mean_loss: Callable[[np.ndarray], float], moves: list[growth.Move],
     adds: list[growth.Add], start: float, old_weights: str,
 ) -> tuple[float, float]:  # fmt: skip
     """gamma and gamma_0 / gamma: one after the other, or the same for both."""
-    along = _outputs(activity, moves, adds)
+    along = _chain.outputs(activity, moves, adds)
     with np.errstate(over="ignore", invalid="ignore"):
         if old_weights != "sequential":
             return amplitude(lambda size: mean_loss(along(size, size)), start), 1.0
@@ -649,34 +666,9 @@ def _mean_loss(loss: losses.Loss, Y: np.ndarray, F: np.ndarray) -> float:
     return float(loss.samples(F, Y).mean())
 
 
-def _outputs(
-    activity: "_Activity", moves: list[growth.Move], adds: list[growth.Add]
-) -> Callable[[float, float], np.ndarray]:
-    """The output with the moves and the neurons at given sizes; the first layer is not redone."""
-    activation, inputs, _, _, matrices = activity
-    first = {add.layer: inputs[0] @ add.fan_in.T for add in adds if add.layer == 0}
-
-    def along(moved: float, size: float) -> np.ndarray:
-        below, H = inputs[0], inputs[1]
-        for k in range(1, len(matrices)):
-            W = matrices[k] + moved * sum(m.direction for m in moves if m.layer == k)
-            A = H @ W.T
-            for add in adds:
-                if add.layer == k - 1:
-                    z = first[0] if k == 1 else below @ add.fan_in.T
-                    A += activation.value(size * z) @ add.fan_out.T
-                    A += 0.0 if add.bias is None else add.bias
-            below, H = H, activation.value(A)
-            if k + 1 < len(matrices):
-                H = np.column_stack([H, np.ones(len(H))])
-        return A
-
-    return along
-
-
 def _extension(
-    activity: "_Activity", layer: int, slopes: tuple[float, float, float], most: int | None,
-    threshold: float, old_weights: str,
+    activity: _chain.Activity, layer: int, slopes: tuple[float, float, float], most: int | None,
+    threshold: float, old_weights: str, cutoff: float | None,
 ) -> tuple[float, list[growth.Edit]]:  # fmt: skip
     """The gain of the neurons that a layer gets, and the edits: none, or an Add behind its Move."""
     B_prev, B, V = *activity.inputs[layer : layer + 2], activity.goals[layer + 1]
@@ -686,18 +678,18 @@ def _extension(
     update = np.zeros((V.shape[1], B.shape[1]))
     rest = V
     if old_weights == "sequential":
-        update = best_update(B, V)
+        update = best_update(B, V, cutoff=cutoff)
         rest = V - B @ update.T
     if old_weights == "joint":
-        update, *found = joint_neurons(B, B_prev, V, k)
+        update, *found = joint_neurons(B, B_prev, V, k, cutoff=cutoff)
         neurons = Neurons(*found)
     else:
-        neurons = best_neurons(B_prev, rest, k)
+        neurons = best_neurons(B_prev, rest, k, cutoff=cutoff)
     kept = int((neurons.strengths**2 > least).sum())
     if kept == 0:
         return 0.0, []
     if old_weights == "joint" and kept < k:
-        update, *found = joint_neurons(B, B_prev, V, kept)
+        update, *found = joint_neurons(B, B_prev, V, kept, cutoff=cutoff)
         neurons = Neurons(*found)
     at_zero, left, right = slopes
     fan_in, fan_out = neurons.fan_in[:kept] * 2 / (left + right), neurons.fan_out[:, :kept]
@@ -720,89 +712,6 @@ def _layers(layer: Any, hidden: int) -> list[int]:
     return [validation.as_integer(layer, "layer", at_least=0, at_most=hidden - 1)]
 
 
-def _slopes(
-    network: "MLP | Shallow", activation: activations.Activation
-) -> tuple[float, float, float]:
-    """The activation at zero, and its slopes to the left and to the right of it."""
-
-    def around_zero(given: activations.Activation) -> tuple[float, float, float]:
-        left, right = given.derivative(np.array([0.0, np.nextafter(0.0, 1.0)]))
-        return float(given.value(np.zeros(1))[0]), float(left), float(right)
-
-    at_zero, left, right = around_zero(activation)
-    if abs(left + right) <= EPS:
-        every = activations._BY_NAME.values()
-        steep = [a.name for a in every if abs(sum(around_zero(a)[1:])) > EPS]
-        raise ValueError(
-            f"new neurons start at zero, where {activation.name} is flat: to first order they do "
-            f"nothing. Use one of {', '.join(steep)}, or add random neurons."
-        )
-    if at_zero and isinstance(network, Shallow):
-        raise ValueError(
-            f"new neurons of size zero have the value {activation.name}(0) = {at_zero:g}, which a "
-            "Shallow network has no bias to take back. Use an MLP."
-        )
-    return at_zero, left, right
-
-
-def _first_order(activity: "_Activity", edits: Sequence[growth.Edit]) -> float:
-    """The derivative of the mean loss in the plan's size at 0+, kinks of the network included."""
-    activation, inputs, states, goals, matrices = activity
-    right = activation.derivative(np.nextafter(0.0, 1.0) * np.ones(1))[0]
-
-    def along(state: np.ndarray, change: np.ndarray) -> np.ndarray:
-        at_kink = (state == 0) & (change > 0)
-        return np.where(at_kink, right, activation.derivative(state)) * change
-
-    below = np.zeros_like(states[0][:, :0])
-    for k, W in enumerate(matrices):
-        change = below @ W[:, : below.shape[1]].T
-        for edit in edits:
-            if isinstance(edit, growth.Move) and edit.layer == k:
-                change += inputs[k] @ edit.direction.T
-            if isinstance(edit, growth.Add) and edit.layer == k - 1:
-                start = inputs[k - 1] @ edit.fan_in.T
-                change += along(np.zeros_like(start), start) @ edit.fan_out.T
-        below = along(states[k], change)
-    return -float(np.vdot(goals[-1], change)) / len(change)
-
-
-class _Activity(NamedTuple):
-    """A network as a chain of matrices; inputs with the columns of ones, states before sigma."""
-
-    activation: activations.Activation
-    inputs: list[np.ndarray]
-    states: list[np.ndarray]
-    goals: tuple[np.ndarray, ...]
-    matrices: list[np.ndarray]
-
-
-def _activity(network: Any, X: Any, Y: Any, loss: Any) -> _Activity:
-    X, Y, loss = networks.check(network, X, Y, loss)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if isinstance(network, MLP):
-            activation, matrices = activations.get(network.activation), list(network.arrays)
-            trace = network._forward(X, network.arrays)
-            inputs, states = trace.inputs, trace.states
-        elif isinstance(network.neuron, Ridge):
-            activation = network.neuron.activation
-            matrices = [network.theta, network.weights.reshape(len(network.theta), -1).T]
-            inputs, states = [X], [X @ network.theta.T]
-            inputs.append(activation.value(states[0]))
-            states.append(inputs[1] @ matrices[1].T)
-        else:
-            raise ValueError(
-                f"{network.neuron.name} neurons have no pre-activations. Use ridge neurons or an "
-                "MLP."
-            )
-        goals = [-loss.slope(states[-1], Y)]
-        for k in range(len(matrices) - 1, 0, -1):
-            back = goals[0] @ matrices[k][:, : states[k - 1].shape[1]]
-            goals.insert(0, back * activation.derivative(states[k - 1]))
-    networks.refuse_overflow(goals, "the gradient of the loss")
-    return _Activity(activation, inputs, states, tuple(goals), matrices)
-
-
 def _neurons(regression: least_squares.Regression, k: int) -> Neurons:
     """The projection B W, cut to rank k."""
     weights, root, rank, noise = regression
@@ -822,3 +731,7 @@ def _checked(B: Any, V: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
         V, "V", (len(B), "p"), hint="One row a sample.", flat="Use V[:, None] for one neuron."
     )
     return B, V
+
+
+def _checked_cutoff(cutoff: Any) -> float | None:
+    return None if cutoff is None else validation.as_scalar(cutoff, "cutoff", at_least=0, below=1)

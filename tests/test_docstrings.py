@@ -25,7 +25,7 @@ import refgrow
 SECTIONS = ("Parameters", "Attributes", "Returns", "Raises")
 # Modules that serve all papers. Every other one is a chapter, or grows networks as the papers do.
 GENERAL = {
-    "__init__", "_jit", "activations", "data", "kernels", "losses", "networks", "neurons",
+    "__init__", "_chain", "_jit", "activations", "data", "kernels", "losses", "networks", "neurons",
     "numerics", "optimizers", "toy_training", "train", "validation",
 }  # fmt: skip
 # What comes from a paper although its module does not.

@@ -15,7 +15,7 @@ import strategies
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refgrow import activations, growth, losses, networks, neurons, tiny
+from refgrow import _chain, activations, growth, losses, networks, neurons, tiny
 
 STEEP = ("identity", "tanh", "sigmoid", "softplus", "sine", "gelu", "relu", "selu")
 KINKED = ("relu", "selu")
@@ -148,7 +148,7 @@ def test_at_a_kink_each_neuron_gets_the_better_sign(evidence, activation, loss, 
 
     def coefficient(signs):
         other = growth.Add(0, signs[:, None] * add.fan_in, signs * add.fan_out)
-        return tiny._first_order(tiny._activity(*case), (*moves, other))
+        return _chain.first_order(_chain.activity(*case), (*moves, other))
 
     k = len(add.fan_in)
     assert coefficient(np.ones(k)) == plan.coefficient
@@ -171,7 +171,7 @@ def test_with_the_other_sign_a_neuron_of_the_paper_raises_the_loss(
     case = net, X, Y, "squared"
     plan = tiny.decide(*case, old_weights="fixed")
     (add,) = plan.edits
-    s = tiny._slopes(net, activations.get(activation))
+    s = _chain.slopes_at_zero(net, activations.get(activation))
     mean = (s[1] + s[2]) / 2  # decide divides fan-ins by it, the numbers above do not
     flipped = growth.Add(0, -add.fan_in, -add.fan_out)
     worse = growth.Plan((flipped,), 1.0, other / mean, 1, 2)
@@ -194,14 +194,14 @@ def test_with_the_other_sign_a_neuron_of_the_paper_raises_the_loss(
 def test_random_neurons_that_move_the_layer_as_far_do_less(evidence, activation, loss):
     case = problem(activation, loss)
     plan = tiny.decide(*case, layer=0, old_weights="fixed", most=2)
-    activity, (add,) = tiny._activity(*case), plan.edits
+    activity, (add,) = _chain.activity(*case), plan.edits
     B_prev, rng = activity.inputs[0], np.random.default_rng(0)
     far = np.linalg.norm(B_prev @ add.fan_in.T @ add.fan_out.T)
     rivals = []
     for _ in range(200):
         fan_in, fan_out = rng.normal(size=add.fan_in.shape), rng.normal(size=add.fan_out.shape)
         fan_in *= far / np.linalg.norm(B_prev @ fan_in.T @ fan_out.T)
-        rivals.append(tiny._first_order(activity, (growth.Add(0, fan_in, fan_out),)))
+        rivals.append(_chain.first_order(activity, (growth.Add(0, fan_in, fan_out),)))
     evidence(ours=plan.coefficient, best_rival=min(rivals))
     if activation not in KINKED:
         assert plan.coefficient <= min(rivals)
@@ -282,7 +282,7 @@ def test_a_kink_at_a_sample_is_seen():
     rng = np.random.default_rng(0)
     for _ in range(20):
         edits = (growth.Move(0, rng.normal(size=(1, 2))), growth.Move(1, rng.normal(size=(1, 2))))
-        coefficient = tiny._first_order(tiny._activity(*case), edits)
+        coefficient = _chain.first_order(_chain.activity(*case), edits)
         plan = growth.Plan(edits, 1.0, coefficient, 1, 2)
         value = losses.squared.value
         size = 1e-7
@@ -326,7 +326,7 @@ def test_the_search_looks_at_the_networks_that_apply_makes(activation, depth):
     for some in (edits, (*moves, add)):
         moves = [e for e in some if isinstance(e, growth.Move)]
         adds = [e for e in some if isinstance(e, growth.Add)]
-        along = tiny._outputs(tiny._activity(*case), moves, adds)
+        along = _chain.outputs(_chain.activity(*case), moves, adds)
         for moved, size in ((0.0, 0.0), (0.3, 0.7), (2.0, 0.1), (0.3, 0.0)):
             shifted = growth.apply(case[0], growth.Plan(tuple(moves), moved, 0.0, 1, 2))
             right = growth.apply(shifted, growth.Plan(tuple(adds), size, 0.0, 1, 2))(case[1])
@@ -372,7 +372,7 @@ def test_after_the_old_weights_the_neurons_may_not_help(evidence):
 
         after = moved(tiny.amplitude(loss_at, 0.01))
         if losses.logistic.value(after(case[1]), case[2]) > 0.1:
-            slopes.append(tiny._first_order(tiny._activity(after, *case[1:]), (add,)))
+            slopes.append(_chain.first_order(_chain.activity(after, *case[1:]), (add,)))
     evidence(lost=lost, worst_slope=max(slopes))
     assert 1e-4 < max(slopes) and min(slopes) > -1e-12
     # With the squared loss the last layer's new desired update is the rest itself: they help.

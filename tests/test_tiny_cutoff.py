@@ -1,0 +1,154 @@
+"""TINY, ours: a cutoff keeps exact solutions from being large weights that cancel.
+
+Oracle: the singular value decomposition of the activations themselves, cut by hand.
+"""
+
+import laws
+import numpy as np
+import pytest
+
+from refgrow import growth, least_squares, losses, networks, tiny
+
+# A cut through moments knows singular values at the cut to rounding over its square.
+CLOSE = {0.3: 1e-11, 0.01: 1e-9, 1e-3: 1e-7, 1e-8: 1e-5}
+SHAKES = 1e-3  # a few steps of Adam at the usual rate
+
+
+def graded(n=60, spectrum=(5.0, 2.0, 0.4, 0.02, 2e-3, 1e-5), seed=0, p=3):
+    """Activations of known singular values, no two near a cut, and what is desired of them."""
+    rng = np.random.default_rng(seed)
+    q = len(spectrum)
+    U, R = np.linalg.qr(rng.normal(size=(n, q)))[0], np.linalg.qr(rng.normal(size=(q, q)))[0]
+    return U * np.array(spectrum) @ R.T, rng.normal(size=(n, p))
+
+
+def cut(B, V, least):
+    """Weights and projection by the singular values above `least`."""
+    U, s, Vt = np.linalg.svd(B, full_matrices=False)
+    kept = s > least
+    U, s, Vt = U[:, kept], s[kept], Vt[kept]
+    return Vt.T @ (U.T @ V / s[:, None]), U @ (U.T @ V)
+
+
+@pytest.mark.parametrize("cutoff", CLOSE)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("n", [60, 4])
+def test_singular_values_below_the_cutoff_count_as_zero(evidence, cutoff, seed, n):
+    B, V = graded(n, (5.0, 2.0, 0.4) if n == 4 else (5.0, 2.0, 0.4, 0.02, 2e-3, 1e-5), seed)
+    weights, image = cut(B, V, cutoff * np.linalg.norm(B, 2))
+    update = tiny.best_update(B, V, cutoff=cutoff)
+    error = np.abs(update - weights.T).max() / np.abs(weights).max()
+    evidence(cutoff=cutoff, error=error)
+    assert error <= CLOSE[cutoff]
+    strengths = tiny.best_neurons(B, V, 3, cutoff=cutoff).strengths
+    right = np.linalg.svd(image, compute_uv=False)[:3] / np.sqrt(n)
+    np.testing.assert_allclose(strengths, right, rtol=0, atol=CLOSE[cutoff] * right[0])
+    if n == 60 and cutoff >= 1e-3:  # Negative control: the paper's solution is another.
+        exact = tiny.best_update(B, V)
+        assert np.linalg.norm(exact) > 5 * np.linalg.norm(update)
+
+
+@pytest.mark.parametrize("cutoff", [0.3, 0.01, 1e-3])
+def test_the_cutoff_bounds_the_weights(cutoff):
+    B, V = graded()
+    bound = np.linalg.norm(V) / (cutoff * np.linalg.norm(B, 2))
+    assert np.linalg.norm(tiny.best_update(B, V, cutoff=cutoff)) <= bound
+    assert np.linalg.norm(tiny.best_neurons(B, V, 3, cutoff=cutoff).fan_in) <= bound
+    assert np.linalg.norm(tiny.best_update(B, V)) > bound  # Negative control.
+
+
+def test_without_a_cutoff_it_is_the_papers_solution():
+    B, V = graded()
+    np.testing.assert_array_equal(tiny.best_update(B, V, cutoff=None), tiny.best_update(B, V))
+    near = tiny.best_update(B, V, cutoff=0)
+    np.testing.assert_allclose(near, tiny.best_update(B, V), rtol=1e-8)
+    assert not tiny.best_update(np.zeros((5, 2)), V[:5], cutoff=0.1).any()
+
+
+def test_the_two_ways_of_cutting_agree():
+    B, V = graded()
+    for cuts in ((0.0, 0.01), (0.1, 0.0), (0.1, 0.5)):
+        fast, slow = least_squares._by_spectrum(B, V, *cuts), least_squares._by_factors(B, V, *cuts)
+        assert fast is not None and fast[2] == slow[2]
+        np.testing.assert_allclose(fast[0], slow[0], rtol=0, atol=1e-8 * np.abs(slow[0]).max())
+        singular = [np.linalg.svd(way[1], compute_uv=False) for way in (fast, slow)]
+        np.testing.assert_allclose(*singular, rtol=1e-9)
+    assert least_squares._by_spectrum(B, V, 0.0, 1e-6) is None
+    assert least_squares._by_spectrum(B, V, 100.0, 0.0)[2] == 0  # All is cut.
+    assert least_squares.largest(B) == pytest.approx(5.0, rel=1e-12)
+    assert least_squares.largest(np.zeros((3, 2))) == 0
+
+
+@pytest.mark.parametrize("cutoff", [0.01, 1e-3])
+def test_joint_strengths_are_what_the_rest_loses(cutoff):
+    rng = np.random.default_rng(4)
+    (B, V), B_prev = graded(), rng.normal(size=(60, 4))
+    update, fan_in, fan_out, strengths = tiny.joint_neurons(B, B_prev, V, 3, cutoff=cutoff)
+    before = V - cut(B, V, cutoff * np.linalg.norm(B, 2))[1]
+    after = V - B @ update.T - B_prev @ fan_in.T @ fan_out.T
+    gain = ((before**2).sum() - (after**2).sum()) / len(V)
+    assert gain == pytest.approx((strengths**2).sum(), rel=1e-7)
+    exact = tiny.joint_neurons(B, B_prev, V, 3)[0]
+    assert np.linalg.norm(exact) > 10 * np.linalg.norm(update)  # Negative control.
+
+
+def nearly_linear(n=200, seed=0):
+    """A network whose hidden neurons are so small that they are nearly linear in four inputs."""
+    rng = np.random.default_rng(seed)
+    X, Y = rng.normal(size=(n, 4)), rng.integers(0, 3, size=n)
+    sizes = np.repeat([0.5, 1e-3], [4, 5])
+    fan_in = np.column_stack([sizes[:, None] * rng.normal(size=(9, 4)), np.zeros(9)])
+    return networks.MLP([fan_in, rng.normal(size=(3, 10)) / 3], "tanh"), X, Y
+
+
+def mean_loss(network, X, Y):
+    return float(losses.get("softmax_cross_entropy").samples(network(X), Y).mean())
+
+
+@pytest.mark.statement("TINY-Prop-3.1", "TINY-Eq-6")
+def test_exact_updates_of_nearly_dependent_inputs_do_not_survive_a_few_steps(evidence):
+    """Both lower the loss, on new samples too; then the layer below moves a little."""
+    network, X, Y = nearly_linear()
+    found = {}
+    for name, cutoff in (("exact", None), ("cut", 0.01)):
+        plan = tiny.decide(network, X, Y, "softmax_cross_entropy", layer=0, line_search=True,
+                           size=1.0, cutoff=cutoff)  # fmt: skip
+        grown = growth.apply(network, plan)
+        shaken = list(grown.arrays)
+        rng = np.random.default_rng(1)
+        shaken[0] = shaken[0] + SHAKES * rng.choice([-1.0, 1.0], size=shaken[0].shape)
+        moved = networks.MLP(shaken, "tanh")
+        found[name] = (
+            mean_loss(network, X, Y) - mean_loss(grown, X, Y),
+            mean_loss(moved, X, Y) - mean_loss(grown, X, Y),
+            np.linalg.norm(grown.arrays[1]),
+        )
+    evidence(**{f"{name}: gained, lost again, weights": list(f) for name, f in found.items()})
+    assert found["exact"][0] > found["cut"][0] > 0
+    assert found["exact"][1] > 10 * found["exact"][0]  # More is lost than was gained.
+    assert abs(found["cut"][1]) < 0.1 * found["cut"][0]
+    assert found["exact"][2] > 100 * found["cut"][2]
+
+
+@pytest.mark.parametrize("old_weights", ["sequential", "joint", "fixed"])
+def test_the_prediction_holds_with_a_cutoff(old_weights):
+    network, X, Y = nearly_linear()
+    case = network, X, Y, "softmax_cross_entropy"
+    plan = tiny.decide(*case, layer=0, old_weights=old_weights, cutoff=0.01)
+    slope = laws.remainder_slope(plan, *case, 1e-2)
+    assert plan.coefficient < 0 and slope.halvings >= laws.HALVINGS
+    assert abs(slope.order - 2) <= laws.ORDER
+
+
+@pytest.mark.parametrize("cutoff", [-0.1, 1.0, "a", np.nan])
+def test_a_cutoff_is_a_part_of_the_largest(cutoff):
+    B, V = graded()
+    network, X, Y = nearly_linear()
+    for call in (
+        lambda: tiny.best_update(B, V, cutoff=cutoff),
+        lambda: tiny.best_neurons(B, V, 1, cutoff=cutoff),
+        lambda: tiny.joint_neurons(B, B, V, 1, cutoff=cutoff),
+        lambda: tiny.decide(network, X, Y, "softmax_cross_entropy", cutoff=cutoff),
+    ):
+        with pytest.raises((ValueError, TypeError), match="cutoff must"):
+            call()
