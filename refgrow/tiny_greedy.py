@@ -10,8 +10,8 @@ squared loss still asks for, adding g lowers |R - g|^2 for a small multiple of g
 - nothing lowers it if and only if R is orthogonal to every neuron.
 
 And if R, not 0, on distinct samples is orthogonal to every sigma(w . x + b) with (w, b) near
-(0, c), then sigma is near c a polynomial, and R is orthogonal to all polynomials of its degree:
-take w = t u, smooth sigma by averaging over b, and differentiate k times in t at 0. Then
+(0, c), then sigma is near c a polynomial, of degree at most n - 2, and R is orthogonal to all
+polynomials of its degree: take w = t u, smooth sigma by averaging over b, and differentiate k times in t at 0. Then
 (sum_i R_i (u . x_i)^k) times the k-th derivative is 0 for all b near c. With the u . x_i distinct
 the first factor is not 0 for some k < n (Vandermonde), so that derivative vanishes near c, whatever
 the averaging was: sigma is a polynomial there. Up to its degree the derivatives do not vanish, so
@@ -22,7 +22,7 @@ In the paper's order:
 - section 3.4: `moment_error`, `direction_error`, `update_variance`;
 - section 5: `neuron_set`, `single_neuron` (small weights included), `shares`; where nothing linear
   is left `second_order_neuron` and `second_order_plan`; random neurons: `lowering_shares`;
-- appendix C: `batch_schedule`, `final_widths`.
+- appendix C: `batch_schedule`, `final_widths`; section 1: `growth_cost`.
 
 Rows are samples; B (n, q) is what new neurons read, a column of ones included where they have a
 bias. `losses.squared` has a 1/2, and so have the decreases here.
@@ -31,6 +31,7 @@ Source: TINY sections 3.4 and 5, appendices B.5 and C.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -148,10 +149,10 @@ def direction_error(
 
 
 def update_variance(n: int, q: int, noise: float = 1.0) -> float:
-    """The variance that noise gives the best update: it rises with n up to n = q.
+    """The variance that noise gives a regression on q inputs: it rises with n up to n = q.
 
     For q Gaussian inputs of unit covariance, v = w . z + noise of standard deviation s, and the
-    update of least norm, the expected squared norm of the update's part that comes from the noise:
+    solution of least norm, the expected squared norm of its part that comes from the noise:
     s^2 q / (n - q - 1) above n = q + 1, s^2 n / (q - n - 1) below n = q - 1, infinite between.
 
     Parameters
@@ -171,7 +172,10 @@ def update_variance(n: int, q: int, noise: float = 1.0) -> float:
     ValueError, TypeError
         For arguments out of range.
 
-    Source: TINY section 3.4 (TINY-variance). The paper starts with n = 100 where q = 785.
+    Source: TINY section 3.4 (TINY-variance). It is the best update with the m columns of B for q,
+    and the new fan-ins, before they are cut to low rank, with those of B_prev. The paper starts
+    with n = 100: few for the fan-ins of layer 1, q = 785, and many for the update that goes with
+    them, m = 2.
     """
     n, q = validation.as_integer(n, "n", at_least=1), validation.as_integer(q, "q", at_least=1)
     power = validation.as_scalar(noise, "noise", at_least=0) ** 2
@@ -229,7 +233,8 @@ def neuron_set(activation: "str | Activation", B: Any, R: Any, *, rng: Any = 0) 
         For arrays that do not fit each other.
 
     Source: TINY Prop 5.1 (TINY-Prop-5.1), proven there by universal approximation; that the
-    activation is no polynomial is said in the proof only, that neurons have a bias nowhere.
+    activation is continuous and no polynomial is said in the proof only. The bias is that of
+    section 2.1, and it is needed.
     """
     from scipy.linalg import qr
 
@@ -259,7 +264,8 @@ def single_neuron(
     - with weights and bias below any bound if it is no polynomial on any neighbourhood of 0, and
       for a polynomial of degree d near 0 exactly when R is not orthogonal to all polynomials of
       degree d (Prop 5.3);
-    - with weights below any bound and a free bias as soon as it is no polynomial.
+    - with weights below any bound and a free bias as soon as it is no polynomial: Prop 5.3 as
+      printed, if the bias is not counted among the input weights.
 
     The search proves what it finds. That there is none it does not prove.
 
@@ -326,7 +332,7 @@ def shares(H: Any, R: Any) -> Shares:
 
     The largest slope is at least 1/N of their sum. The decreases of the loss are not so: neurons
     that lower it together may each raise it, and keep less than 1/N at their best amplitudes. What
-    holds: with h = sum h_i, <R, h> <= max_i (<R, h_i> / |h_i|) sum_i |h_i|, whence `bound`; it is
+    holds: with h = sum h_i, |<R, h>| <= max_i (|<R, h_i>| / |h_i|) sum_i |h_i|, whence `bound`; it is
     at least 1/N of the joint decrease where no two neurons have a negative inner product.
 
     Parameters
@@ -557,13 +563,18 @@ def lowering_shares(
     scale: float = 1.0,
     rng: Any = 0,
 ) -> LoweringShares:
-    """How many random neurons lower the loss: almost surely all, or half, or fewer.
+    """How many random neurons lower the loss at a small amplitude: almost all, half, or fewer.
 
     For an activation that is analytic and no polynomial, R not 0 on distinct samples, and normal
     weights and biases, `free` is 1: the correlation is an analytic function of the weights, not
     zero everywhere. `fixed` is then 1/2. Where neurons can be dead, linear or saturated on all
     samples, `free` is below 1: 1/2 for relu and 3/4 for selu on x = -1, -1/2, 1/2, 1 and
     R = (1, -1, -1, 1).
+
+    The amplitude is a factor on the fan-out. With one on the fan-in, as in eq 7, and a fan-out that
+    stays, a neuron without correlation of first order raises the squared loss by
+    (sigma'(0)^2 / 2) E (alpha . b)^2 times the amplitude squared, before the order at which it
+    correlates is felt: at a small amplitude none lowers it, unless that order is the second.
 
     Parameters
     ----------
@@ -617,6 +628,8 @@ def batch_schedule(
 
     "printed": n_l is multiplied by sqrt(max(width_{l-1}, width_{l+1})) after every growth. The
     factor compounds: 28 a growth for a layer that reads 784 inputs, beyond all of MNIST after two.
+    "afresh": start times that factor of the present widths, after every growth; the other reading,
+    which stays below 3100 for the paper's networks.
     "proportional": start max / max at the start, which keeps the error of the moment, of order
     sqrt(max / n), where it was.
 
@@ -628,7 +641,7 @@ def batch_schedule(
         >= 1: the widths around them.
     start : float
         > 0: the first batch.
-    rule : {"printed", "proportional"}
+    rule : {"printed", "afresh", "proportional"}
     limit : float, optional
         The size of the data set, which no batch exceeds.
 
@@ -650,13 +663,15 @@ def batch_schedule(
     inputs = validation.as_integer(inputs, "inputs", at_least=1)
     outputs = validation.as_integer(outputs, "outputs", at_least=1)
     start = validation.as_scalar(start, "start", above=0)
-    rule = validation.one_of(rule, "rule", ("printed", "proportional"))
+    rule = validation.one_of(rule, "rule", ("printed", "afresh", "proportional"))
     ends = np.ones((len(table), 1))
     around = np.column_stack([inputs * ends, table, outputs * ends])
     largest = np.maximum(around[:, :-2], around[:, 2:])
+    factors = np.vstack([np.ones(table.shape[1]), np.sqrt(largest[1:])])
     if rule == "printed":
-        factors = np.vstack([np.ones(table.shape[1]), np.sqrt(largest[1:])])
         sizes = start * np.cumprod(factors, axis=0)
+    elif rule == "afresh":
+        sizes = start * factors
     else:
         sizes = start * largest / largest[0]
     most = np.inf if limit is None else validation.as_scalar(limit, "limit", above=0)
@@ -695,9 +710,9 @@ def final_widths(
     The matrix S^(-1/2) N of layer l has width_{l-1} + 1 rows, the bias among them, and width_{l+1}
     columns. A growth adds as many neurons as the smaller of the two: that is the rule behind the
     printed widths [110, 51], [222, 71], [929, 141], after 6, 8 and 15 growths from [1, 1]. Prop
-    3.2 says to add as many as the rank, which is smaller. What old weights leave over is orthogonal
-    to the column of ones, so the bias has no row in N; and the gradients of a softmax sum to zero
-    over the outputs, so the last layer grows by 9 classes, not 10.
+    3.2 says to add as many as the rank, which is smaller for the last hidden layer. What old
+    weights leave over is orthogonal to the column of ones, so the bias has no row in N; and the
+    gradients of a softmax sum to zero over the outputs, so it grows by 9 classes, not 10.
 
     Parameters
     ----------
@@ -747,6 +762,81 @@ def final_widths(
         widths.append(list(now))
         deaths.append(list(dead))
     return WidthSchedule(np.array(widths), np.array(deaths))
+
+
+class GrowthCost(NamedTuple):
+    """Operations, a multiplication and an addition counted as two.
+
+    Attributes
+    ----------
+    growth : (L,)
+        Of the growth of each hidden layer.
+    training : float
+        Of a step of gradient descent on one batch.
+    batches : float
+        sum(growth) / training: a growth of all layers, in steps of training.
+
+    Source: TINY section 1 (TINY-cost).
+    """
+
+    growth: np.ndarray
+    training: float
+    batches: float
+
+
+def growth_cost(
+    widths: Sequence[int], n: float, *, inputs: int = 784, outputs: int = 10, batch: int = 100
+) -> GrowthCost:
+    """What a growth costs, counted: the moments of a large layer are dear, whatever is added.
+
+    For one regression of p desired columns on q inputs by the moments of n samples
+
+        n q^2 + 2 n q p + q^3 / 3 + 2 q^2 p:
+
+    S (half of it, being symmetric), N, the Cholesky factor, and two triangular solutions. Layer l
+    takes two of them at the widths before the growth: of V on B, the best update, with
+    q = width_l + 1, and of what it leaves on B_prev, the best neurons, with q = width_{l-1} + 1;
+    p = width_{l+1} in both. The rest, V less B times the update, is 2 n q p more, and the singular
+    value decomposition of the (q, p) matrix 6 a b^2 + 20 b^3, b the smaller of q and p, a the
+    larger. A step of training is 6 operations a sample and weight, forward and backward. The line
+    search and the activations are not counted.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Of the hidden layers, >= 1.
+    n : float
+        > 0: samples of the estimate.
+    inputs, outputs : int
+        >= 1.
+    batch : int
+        >= 1: samples of a training step.
+
+    Returns
+    -------
+    GrowthCost
+
+    Raises
+    ------
+    ValueError, TypeError
+        For widths below one and options out of range.
+
+    Source: TINY section 1 (TINY-cost), which claims that the complexity is competitive.
+    """
+    sizes = [inputs, *widths, outputs]
+    sizes = [validation.as_integer(w, f"width {i}", at_least=1) for i, w in enumerate(sizes)]
+    n = validation.as_scalar(n, "n", above=0)
+    batch = validation.as_integer(batch, "batch", at_least=1)
+    costs = []
+    for before, own, p in zip(sizes, sizes[1:], sizes[2:], strict=False):
+        solved = sum(
+            n * q**2 + 2 * n * q * p + q**3 / 3 + 2 * q**2 * p for q in (before + 1, own + 1)
+        )
+        small, large = sorted((before + 1, p))
+        costs.append(solved + 2 * n * (own + 1) * p + 6 * large * small**2 + 20 * small**3)
+    weights = sum((a + 1) * b for a, b in pairwise(sizes))
+    training = 6.0 * batch * weights
+    return GrowthCost(np.array(costs), training, sum(costs) / training)
 
 
 # Helpers --------------------------------------------------------------------------------------

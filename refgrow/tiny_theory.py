@@ -255,8 +255,10 @@ def least_share(B: Any, B_prev: Any) -> float:
     """The share of the joint gain that one after the other is sure to have.
 
     sin^2 t, t the smallest principal angle that is not zero; 1 where there is none. Strength by
-    strength, sin(t) mu_j <= lambda_j <= mu_j, with mu of the joint neurons; both ends are attained.
-    It is small where a layer is nearly linear in the one before, as one of small neurons is.
+    strength, sin(t) mu_j <= lambda_j <= sin(T) mu_j, with mu of the joint neurons and T the largest
+    angle; both ends are attained. With one angle only the two are the same: the share is sin^2 t
+    for every V. It is small where a layer is nearly linear in the one before, as one of small
+    neurons is if their activation is smooth.
 
     Parameters
     ----------

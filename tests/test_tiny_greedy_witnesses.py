@@ -389,6 +389,29 @@ def test_small_random_neurons_of_a_locally_linear_activation_never_help(evidence
 
 
 @pytest.mark.statement("TINY-random")
+@pytest.mark.parametrize("eps", [0.1, 0.01])
+def test_small_random_neurons_raise_the_loss_where_they_do_not_correlate(eps, evidence):
+    """XOR, tanh, fan-outs +-1: no first and no second order, and every one does harm."""
+    bits = np.array(list(product([-1.0, 1.0], repeat=2)))
+    v, rng = bits.prod(axis=1), np.random.default_rng(1)
+    for B in (bits, with_ones(bits)):
+        alpha = rng.normal(size=(B.shape[1], 5000))
+        H = rng.choice([-1.0, 1.0], size=5000) * np.tanh(eps * B @ alpha)
+        changes = ((v[:, None] - H) ** 2).mean(axis=0) / 2 - 1 / 2
+        expected = eps**2 / 2 * (alpha**2).sum(axis=0)  # (sigma'(0)^2 / 2) E (alpha . b)^2
+        evidence(f"mean change over eps^2, eps = {eps}, {B.shape[1]} columns",
+                 changes.mean() / eps**2)  # fmt: skip
+        assert (changes > 0).all()
+        # Relative: order three, where there is a bias, or four.
+        assert abs(changes.sum() / expected.sum() - 1) < 10 * eps
+        assert np.abs(v @ (B @ alpha)).max() < 1e-12
+    # With an amplitude on the fan-out, of the better sign, they do lower it.
+    along = v @ H
+    best = ((v[:, None] - H * (along / (H * H).sum(axis=0))) ** 2).mean(axis=0) / 2
+    assert (best < 1 / 2).mean() > 0.95 and best.min() > 1 / 2 - eps  # by little
+
+
+@pytest.mark.statement("TINY-random")
 def test_one_relu_neuron_may_be_dead(evidence):
     found = tiny_greedy.lowering_shares("relu", [[1.0]], [1.0], draws=20000, rng=2)
     evidence("relu at x = 1 without a bias: sign free, sign fixed", f"{found.free}, {found.fixed}")

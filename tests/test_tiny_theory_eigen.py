@@ -1,6 +1,7 @@
 """TINY Prop 3.3 and appendix B.3: eigenproblem, definiteness, square roots; what is refused."""
 
 import numpy as np
+import oracles
 import pytest
 import scipy.linalg
 import strategies
@@ -82,30 +83,46 @@ def test_for_singular_S_every_number_is_an_eigenvalue(evidence):
 
 
 @pytest.mark.statement("TINY-Spd")
-def test_second_moments_above_the_first_layer_are_often_singular(evidence):
+@pytest.mark.parametrize("ones", [True, False])
+def test_small_smooth_neurons_have_a_nearly_singular_second_moment(ones, evidence):
+    """They are linear in the four inputs and the bias, so that seven of them are five.
+
+    Columns of norm one: the condition number is not one of scales. Medians of 20 layers.
+    """
+    X = np.column_stack([np.random.default_rng(0).normal(size=(2000, 4)), np.ones(2000)])
+
+    def condition(name, size, seed):
+        H = oracles.ACTIVATIONS[name](size * X @ np.random.default_rng(seed).normal(size=(5, 7)))
+        B = np.column_stack([H, np.ones(2000)]) if ones else H
+        return np.linalg.cond(B / np.linalg.norm(B, axis=0)) ** 2  # of S, without its rounding
+
+    at = {
+        (name, size): np.median([condition(name, size, seed) for seed in range(20)])
+        for name in ("tanh", "softplus", "selu", "relu") for size in (1.0, 0.1, 0.01, 0.001)
+    }  # fmt: skip
+    for name in ("tanh", "softplus", "selu", "relu"):
+        row = ", ".join(f"{at[name, size]:.0e}" for size in (1.0, 0.1, 0.01, 0.001))
+        evidence(f"{name}, {'with' if ones else 'without'} the ones: sizes 1 to 0.001", row)
+    assert at["tanh", 1.0] < 100 and at["softplus", 1.0] < 1000
+    for name in ("tanh", "softplus"):
+        assert at[name, 0.01] > 1e5 * at[name, 1.0] and at[name, 0.001] > 1e11
+    # Control: a kink is one at every scale. So it is with the paper's selu.
+    assert max(at[name, s] for name in ("selu", "relu") for s in (0.1, 0.01, 0.001)) < 1e4
+
+
+@pytest.mark.statement("TINY-Spd")
+def test_second_moments_above_the_first_layer_may_be_singular():
+    """A dead relu; a neuron twice; fewer samples than columns."""
     rng = np.random.default_rng(0)
-    X = np.column_stack([rng.normal(size=(300, 4)), np.ones(300)])
-
-    def second_moment(size, samples=300, width=7, sigma=np.tanh):
-        H = sigma(size * X[:samples] @ np.random.default_rng(1).normal(size=(5, width)))
-        B = np.column_stack([H, np.ones(samples)])
-        return B.T @ B / samples
-
-    # Growth itself: small neurons are linear in the four inputs and the bias, so 7 of them are 5.
-    conditions = [np.linalg.cond(second_moment(size)) for size in (1.0, 0.1, 0.01, 0.001)]
-    evidence(conditions=[f"{c:.1e}" for c in conditions])
-    assert conditions[0] < 1e4  # Control: generic, many samples, size one.
-    assert conditions[1] > 50 * conditions[0] and conditions[2] > 1e4 * conditions[1]
-    assert conditions[3] > 1e15
-    # The paper's first batch has 100 samples, its last layer 141 neurons.
-    S = second_moment(1.0, samples=100, width=141)
-    evidence(rank_of_142=int(np.linalg.matrix_rank(S)))
-    assert np.linalg.matrix_rank(S) == 100
-    # A dead relu; a neuron twice.
-    dead = second_moment(1.0, width=1, sigma=lambda z: np.maximum(z - 100, 0))
-    assert np.linalg.matrix_rank(dead) == 1
-    B = np.column_stack([np.tanh(X[:, :2]), np.tanh(X[:, 0])])
-    assert np.linalg.matrix_rank(B.T @ B) == 2
+    X = rng.normal(size=(300, 4))
+    dead = np.column_stack([np.maximum(X[:, 0] - 100, 0), np.ones(300)])
+    assert np.linalg.matrix_rank(dead.T @ dead) == 1
+    twice = np.column_stack([np.tanh(X[:, :2]), np.tanh(X[:, 0])])
+    assert np.linalg.matrix_rank(twice.T @ twice) == 2
+    W, b = rng.normal(size=(4, 8)), rng.normal(size=8)
+    for samples, rank in ((6, 6), (300, 9)):  # The second is the control: generic, and many.
+        B = np.column_stack([np.tanh(X[:samples] @ W + b), np.ones(samples)])
+        assert np.linalg.matrix_rank(B.T @ B) == rank
 
 
 @pytest.mark.statement("TINY-B.3")

@@ -37,6 +37,10 @@ def joint_move(B, B_prev, V, k):
     return B @ U.T, tiny_theory.move(B_prev, fan_in, fan_out), strengths
 
 
+def largest_sine(B, B_prev):
+    return tiny_theory.principal_sines(B, B_prev).max(initial=0.0)
+
+
 # T1: the joint optimum ------------------------------------------------------------------------
 
 
@@ -86,8 +90,8 @@ def test_distances_are_those_of_the_moves(evidence, problem, data):
     # Old and new together are at rest: the update is the best for what the neurons leave.
     assert np.abs(P @ (V - new) - own).max() < 1e-7 * size
     lam = in_turn_strengths(B, B_prev, V, k)
-    bound = np.sqrt(tiny_theory.least_share(B, B_prev))
-    assert (lam <= mu + FINE * size).all() and (lam >= bound * mu - FINE * size).all()
+    least, most = np.sqrt(tiny_theory.least_share(B, B_prev)), largest_sine(B, B_prev)
+    assert (lam <= most * mu + FINE * size).all() and (lam >= least * mu - FINE * size).all()
 
 
 @pytest.mark.statement("TINY-joint-new")
@@ -182,27 +186,40 @@ def test_small_sines_are_angles_and_rounding_is_not():
 
 
 @pytest.mark.statement("TINY-angle-new")
-@pytest.mark.parametrize("sine", [1e-3, 0.1, 0.6])
-def test_both_ends_of_the_angle_bound_are_attained(sine, evidence):
+@pytest.mark.parametrize(("sine", "most"), [(1e-3, 1.0), (0.1, 0.7), (0.6, 0.9)])
+def test_both_ends_of_the_angle_bound_are_attained(sine, most, evidence):
+    """sin(t) mu_j and sin(T) mu_j, t and T the smallest and the largest angle of given spans."""
     rng = np.random.default_rng(3)
-    B, B_prev, _ = at_angles([sine, 1.0], rng)
+    B, B_prev, _ = at_angles([sine, most], rng)
     share = tiny_theory.least_share(B, B_prev)
-    assert abs(share - sine**2) < EXACT
+    assert abs(share - sine**2) < EXACT and abs(largest_sine(B, B_prev) - most) < EXACT
     # The part of B_prev outside the span of B, direction by direction.
     P, Q = onto(B), onto(B_prev)
     R = onto(B_prev - P @ B_prev)
     lifts, directions = np.linalg.svd(Q @ R)[1:]
-    assert np.abs(lifts[:2] - [1.0, sine]).max() < FINE
-    for j, lift in zip((0, 1), lifts[:2], strict=True):
-        V = directions[[j]].T
+    assert np.abs(lifts[:2] - [most, sine]).max() < FINE
+    for end, direction in zip((most, sine), directions[:2], strict=True):
+        V = direction[:, None]
         lam, [mu] = in_turn_strengths(B, B_prev, V, 1), joint_move(B, B_prev, V, 1)[2]
         ratio = lam[0] ** 2 / mu**2
-        evidence(f"ratio at lift {lift:.3g}", ratio)
-        expected = sine**2 if lift < 0.99 else 1.0
-        assert abs(ratio - expected) < 1e-8
-        assert 0.99 * share < ratio < 1.01
-        assert (ratio < 1.01 * share) == (lift < 0.99) and (ratio > 0.99) == (lift > 0.99)
+        evidence(f"ratio at sine {end:.3g}", ratio)
+        assert abs(ratio - end**2) < 1e-8
+        # No smaller factor for the largest angle, no larger one for the smallest, would do.
+        assert (ratio < 1.01 * share) == (end == sine)
+        assert (ratio > 0.99 * most**2) == (end == most)
     assert np.abs(P @ directions[:2].T).max() < FINE
+
+
+@pytest.mark.statement("TINY-angle-new")
+@settings(max_examples=20)
+@given(strategies.generators, st.sampled_from([0.3, 0.5, 0.9]))
+def test_with_one_angle_the_share_is_its_square_for_every_goal(rng, sine):
+    """So the two steps do not come near all of the joint gain where no angle is near 90."""
+    B, B_prev, V = at_angles([0.0, sine], rng, p=3)
+    lam, mu = in_turn_strengths(B, B_prev, V, 1), joint_move(B, B_prev, V, 1)[2]
+    assume(mu[0] > 1e-3)
+    assert abs(lam[0] / mu[0] - sine) < 1e-8
+    assert lam[0] < 0.99 * mu[0]  # Control: all of it.
 
 
 @pytest.mark.statement("TINY-angle-new")

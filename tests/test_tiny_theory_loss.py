@@ -250,6 +250,9 @@ def test_the_first_order_in_eta_needs_fan_ins_that_vanish_with_eta(evidence):
             ratios[share, eta] = change / (-(lam[0] ** 2) / eta)
     evidence(**{f"lambda^{share} on the fan-in": ratios[share, 1e-5] for share in (0.0, 0.5, 1.0)})
     assert abs(ratios[0.5, 1e-5] - 1) < 1e-3 and abs(ratios[1.0, 1e-5] - 1) < 1e-3
+    # With lambda divided evenly |theta|^2 is of order eta: the main text's o(|theta|^2) is right.
+    sizes = {eta: tiny.best_neurons(B_prev, eta * V, 1).strengths[0] for eta in (1e-2, 1e-5)}
+    assert abs(sizes[1e-2] / sizes[1e-5] / 1e3 - 1) < EXACT
     assert abs(ratios[0.0, 1e-5] - 1) > 0.05  # alpha as printed does not shrink with eta
     assert abs(ratios[0.0, 1e-5] - ratios[0.0, 1e-2]) < 0.05
 
@@ -270,7 +273,11 @@ def test_with_the_printed_weights_the_slope_is_the_sum_of_lambda(evidence):
 
 @pytest.mark.statement("TINY-Eq-dev")
 def test_the_printed_developments_with_a_slope_of_three(evidence):
-    """sigma = sin 3t, one layer and the squared loss: four faults, one by one."""
+    """sigma = sin 3t, one layer and the squared loss: the faults of the two displays, one by one.
+
+    Before section 3.3: sigma'(0) twice, and the rest for V. At the end of B.2: the cross term, and
+    sigma'(0) on gamma_0.
+    """
     rng = np.random.default_rng(8)
     B, B_prev, V = activities(9, 2, rng), activities(9, 3, rng), activities(9, 2, rng)
     update, neurons, own, W = in_turn(B, B_prev, V, 2)
@@ -292,7 +299,15 @@ def test_the_printed_developments_with_a_slope_of_three(evidence):
     assert abs(by_new + 9 * inner) > CLEAR  # (a) sigma'(0) twice
     assert abs(by_old - 3 * old) > CLEAR  # (b) sigma'(0) where no new neuron is passed
     assert abs(by_new + 3 * (lam @ lam)) > CLEAR  # (c) the cross term
-    # (d) o(|V(theta)|): two neurons whose moves cancel, and whose bends do not.
+    # Without "proj" V_goal(dW) may be the goal after the move, which for the squared loss in the
+    # last layer is the rest: then it is the slope there, with sigma'(0) once.
+    there = derivative(lambda s: loss(1.0, s), 1e-5)
+    assert abs(there + 3 * ((V - own) * W).sum() / 9) < 1e-6
+    # (d) o(|V(theta)|) is o(gamma) for the best neurons, scaled. Not for any: two whose moves
+    # cancel, and whose bends do not.
+    best = [np.linalg.norm(np.sin(3 * B_prev @ (s * neurons.fan_in).T) @ neurons.fan_out.T
+                           - 3 * s * W) / np.linalg.norm(s * W) for s in (1e-2, 1e-3)]  # fmt: skip
+    assert best[1] < best[0] / 50
     b = np.array([[0.5], [1.0], [2.0]])
     assert (tiny_theory.move(b, [[1.0], [2.0]], [[1.0, -0.5]]) == 0).all()
     assert np.abs(np.tanh(b) - np.tanh(2 * b) / 2).max() > 0.1
@@ -454,6 +469,57 @@ def test_the_first_order_at_a_kink(evidence, problem, data):
 
 @pytest.mark.statement("TINY-kink-new", "TINY-Prop-3.2-loss", "TINY-Ass")
 @pytest.mark.parametrize(
+    "name, expected",
+    [("relu", (F(-4, 21), F(5, 42))), ("selu", (-0.20979, 0.00916))],
+)
+def test_with_a_kink_and_a_bias_one_of_the_two_raises_the_loss(name, expected, evidence):
+    """x = (-2, -1, 1) and the ones, V = (3, -4, 1): QV = (2/7, 1/14, -5/14), lambda^2 = 1/14."""
+    x, V = [F(v) for v in (-2, -1, 1)], [F(v) for v in (3, -4, 1)]
+    z = [-F(3, 14) * t - F(1, 7) for t in x]
+    assert z == [F(2, 7), F(1, 14), F(-5, 14)]
+    left = [v - t for v, t in zip(V, z, strict=True)]
+    assert sum(left) == sum(t * r for t, r in zip(x, left, strict=True)) == 0  # so QV = z
+    square = sum(t * t for t in z) / 3
+    assert square == F(1, 14)
+    right_left = tiny_theory.slopes_at_zero(name)
+    slopes = []
+    for sign in (1, -1):
+        bent = [sign * t * F(right_left[0] if sign * t > 0 else right_left[1]) for t in z]
+        slopes.append(-sum(v * sign * b for v, b in zip(V, bent, strict=True)) / 3)
+    slopes.sort()
+    evidence(slopes=[float(s) for s in slopes], lambda_squared=float(square))
+    assert np.abs(np.array([float(s) for s in slopes]) - np.array(expected, float)).max() < 1e-5
+    if name == "relu":
+        assert slopes == list(expected) and sum(slopes) / 2 == F(-1, 28)
+    # No number for sigma'(0), between the two sides, makes eq 11 right for both.
+    assert slopes[0] < -F(max(right_left)) * square < -F(min(right_left)) * square < slopes[1]
+    # The network: weights of the output layer zero, targets V.
+    X, goal = np.array([[-2.0], [-1], [1]]), np.array([[3.0], [-4], [1]])
+    fan_in, fan_out, lam = tiny.best_neurons(np.column_stack([X, np.ones(3)]), goal, 1)
+    assert abs(lam[0] ** 2 - 1 / 14) < EXACT
+    found = []
+    for sign in (1, -1):
+        sigma = oracles.ACTIVATIONS[name]
+
+        def loss(gamma, a=sign * fan_in, o=sign * fan_out, sigma=sigma):
+            moved = sigma(np.column_stack([X, np.ones(3)]) @ (gamma * a).T) @ o.T
+            return losses.squared.value(moved, goal)
+
+        found.append((loss(1e-7) - loss(0.0)) / 1e-7)
+    assert np.abs(np.sort(found) - np.array(expected, float)).max() < 1e-5
+    # Along (2, -3, 1), orthogonal to x and the ones, V grows, lambda stays, the rise is any size.
+    ones = np.column_stack([X, np.ones(3)])
+    for c in (10.0, 1000.0):
+        V = goal + c * np.array([[2.0], [-3], [1]])
+        best = tiny.best_neurons(ones, V, 1)
+        assert abs(best.strengths[0] ** 2 - 1 / 14) < 1e-9
+        rises = [tiny_theory.first_order(V, ones, s * best.fan_in, s * best.fan_out, 1.0, 0.0)[0]
+                 for s in (1, -1)]  # fmt: skip
+        assert abs(max(rises) - 5 / 42 * (1 + c)) < 1e-9 * c
+
+
+@pytest.mark.statement("TINY-kink-new", "TINY-Prop-3.2-loss", "TINY-Ass")
+@pytest.mark.parametrize(
     "name, V, expected",
     [
         ("relu", (F(3, 2), F(1, 2)), (F(-3, 8), F(1, 8))),
@@ -463,7 +529,7 @@ def test_the_first_order_at_a_kink(evidence, problem, data):
 def test_with_a_kink_the_paper_neuron_or_its_mirror_image_raises_the_loss(
     name, V, expected, evidence
 ):
-    """n = 2, without bias, b = (1, -1): the same move, the same lambda, and two slopes."""
+    """The smallest, without the paper's bias: n = 2, b = (1, -1); one move, and two slopes."""
     b, right_left = (F(1), F(-1)), tiny_theory.slopes_at_zero(name)
     lam = (V[0] * b[0] + V[1] * b[1]) / 2
     slopes = []

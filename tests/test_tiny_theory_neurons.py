@@ -152,6 +152,26 @@ def test_the_printed_weights_make_it_worse(evidence):
     assert lam[0] == 0.25 and fan_in[0, 0] * fan_out[0, 0] == 0.25
 
 
+@pytest.mark.statement("TINY-Prop-3.2-weights")
+def test_one_amplitude_for_all_does_not_mend_the_printed_weights(evidence):
+    """lambda = 2 and 1/10. Eq 7's gamma restores lambda for K = 1, not for two that differ."""
+    B_prev, V = np.sqrt(2) * np.eye(2), np.sqrt(2) * np.diag([2.0, 0.1])
+    alpha, omega, s = printed_weights(B_prev, V)
+    assert np.abs(s - [2, 0.1]).max() < EXACT
+
+    def left(gamma, k):
+        return mean_square(V - gamma * tiny_theory.move(B_prev, alpha[:k], omega[:, :k]))
+
+    # (2 - gamma)^2 + (1/10 - gamma)^2 is least at 21/20.
+    both, first = left(1.05, 2), left(2.0, 1)
+    evidence(nothing=mean_square(V), printed_two=both, first_alone=first)
+    assert abs(mean_square(V) - 4.01) < EXACT
+    assert abs(both - 1.805) < EXACT and both < min(left(1.04, 2), left(1.06, 2))
+    assert abs(first - 0.01) < EXACT  # one neuron: the amplitude restores lambda
+    a, o, _ = tiny.best_neurons(B_prev, V, 2)
+    assert mean_square(V - tiny_theory.move(B_prev, a, o)) < EXACT  # with lambda: all of it
+
+
 @pytest.mark.statement("TINY-Prop-3.2-K")
 @settings(max_examples=30)
 @given(strategies.generators, st.integers(1, 3), st.integers(0, 2))
@@ -258,8 +278,10 @@ def test_the_criterion_to_keep_a_neuron_has_a_scale(c, evidence):
     ratio = (scaled**2 * c * loss) / (lam**2 * loss)
     evidence(c=c, printed_criterion_takes=ratio[0])
     assert np.abs(ratio / c**3 - 1).max() < EXACT
-    # lambda^2 / L takes c: it has no scale where eta takes 1 / c, in lambda^2 / (eta L).
+    # lambda^2 / (eta L) takes c at the same eta, and 1 if eta is divided by c.
     assert np.abs((scaled**2 / (c * loss)) / (lam**2 / loss) / c - 1).max() < EXACT
+    unscaled = tiny.best_neurons(B_prev, (1 / c) * (c * V), 2).strengths  # eta = 1 / c, loss c L
+    assert np.abs(unscaled**2 / ((1 / c) * c * loss) / (lam**2 / loss) - 1).max() < EXACT
     # The move is of order lambda, the change of the loss of order lambda^2.
     a, o, _ = tiny.best_neurons(B_prev, V, 2)
     for j in (0, 1):
@@ -279,7 +301,9 @@ def test_the_printed_criterion_keeps_more_while_the_loss_is_high(evidence):
         lam = tiny.best_neurons(B_prev, share * gap, 1).strengths[0]
         loss = mean_square(share * gap) / 2
         at.append((lam**2 * loss, lam**2 / loss))
-        assert lam**2 / loss < 2 + EXACT  # it is at most 2, with the 1/2 in the loss
+        for eta in (1.0, 0.1):  # lambda^2 / (eta L) is at most 2 eta, with the 1/2 in the loss
+            strength = tiny.best_neurons(B_prev, eta * share * gap, 1).strengths[0]
+            assert strength**2 / (eta * loss) < 2 * eta + EXACT
     evidence(printed=at[1][0] / at[0][0], ratio=at[1][1] / at[0][1])
     assert abs(at[1][0] / at[0][0] - 1 / 16) < EXACT
     assert abs(at[1][1] / at[0][1] - 1) < EXACT

@@ -163,6 +163,48 @@ def test_the_printed_rule_compounds(evidence):
 
 
 @pytest.mark.statement("TINY-batch")
+def test_the_other_reading_does_not_compound(evidence):
+    """The growing number is the factor: 100 sqrt(max), after every growth."""
+    widths = tiny_greedy.final_widths(15).widths
+    sizes = tiny_greedy.batch_schedule(widths, rule="afresh")
+    assert np.array_equal(sizes[0], [100, 100])
+    assert np.allclose(sizes[1:, 0], 2800) and sizes.max() < 3100 < MNIST
+    assert np.allclose(sizes[1:, 1], [100 * max(h1, 10) ** 0.5 for h1, _ in widths[1:]])
+    evidence("samples after 6, 8, 15 growths",
+             "; ".join(f"{a:.0f}, {b:.0f}" for a, b in sizes[[6, 8, 15]]))  # fmt: skip
+    assert np.allclose(sizes[[8, 15], 1], [1490, 3048], atol=0.5)
+    # One growth is the same in both readings. Negative control: the second is not.
+    printed = tiny_greedy.batch_schedule(widths)
+    assert np.allclose(sizes[1], printed[1]) and printed[2, 0] > 20 * sizes[2, 0]
+
+
+@pytest.mark.statement("TINY-cost")
+def test_the_cost_of_a_growth_counted(evidence):
+    """At [2, 3] of 4 inputs and 2 outputs by hand, and the paper's networks."""
+
+    def regression(n, q, p):
+        return n * q * q + 2 * n * q * p + q**3 / 3 + 2 * q * q * p
+
+    n = 7
+    by_hand = [
+        regression(n, 5, 3) + regression(n, 3, 3) + 2 * n * 3 * 3 + 6 * 5 * 3**2 + 20 * 3**3,
+        regression(n, 3, 2) + regression(n, 4, 2) + 2 * n * 4 * 2 + 6 * 3 * 2**2 + 20 * 2**3,
+    ]
+    found = tiny_greedy.growth_cost([2, 3], n, inputs=4, outputs=2, batch=10)
+    assert np.allclose(found.growth, by_hand)
+    assert found.training == 6 * 10 * (5 * 2 + 3 * 3 + 4 * 2)
+    assert found.batches == pytest.approx(sum(by_hand) / found.training)
+    counts = {}
+    for widths in ((1, 1), *PRINTED.values()):
+        counts[widths] = [tiny_greedy.growth_cost(widths, n).batches for n in (100, 2800, MNIST)]
+        evidence(f"batches a growth at {widths}, n = 100, 2800, 60000",
+                 ", ".join(f"{c:.3g}" for c in counts[widths]))  # fmt: skip
+    # 785^3 / 3 does not depend on the width; a wide network trains longer.
+    assert counts[1, 1][0] > 400 and all(c[0] < 6 for w, c in counts.items() if w != (1, 1))
+    assert all(a < b < c for a, b, c in counts.values())
+
+
+@pytest.mark.statement("TINY-batch")
 def test_what_keeps_the_error_where_it_was(evidence):
     widths = tiny_greedy.final_widths(15).widths
     largest = np.column_stack([np.full(16, 784), np.maximum(widths[:, 0], 10)])
@@ -187,6 +229,8 @@ def test_what_keeps_the_error_where_it_was(evidence):
         lambda: tiny_greedy.batch_schedule([[1.0, 1]], rule="sqrt"),
         lambda: tiny_greedy.batch_schedule([[1.0, 1]], start=0),
         lambda: tiny_greedy.batch_schedule([[1.0, 1]], limit=0),
+        lambda: tiny_greedy.growth_cost([0], 10),
+        lambda: tiny_greedy.growth_cost([1], 0),
     ],
 )
 def test_refusals(call):
