@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from figures import lbi_digits
 from figures.record import Setting, Settings, seed_for
-from refgrow import activations, baselines, growth, losses, networks, tiny, tiny_greedy, train
+from refgrow import activations, baselines, growth, losses, networks, tiny, tiny_growth
 
 LOSS = lbi_digits.LOSS
 # How much lower an accuracy on the tests may be and still count as similar, in all figures.
@@ -27,6 +27,7 @@ SIMILAR = lbi_digits.COMPARABLE
 # How a layer is extended. Without another word, old weights move first, as in the paper.
 BEST, JOINT, BEST_FIXED = "best", "best, jointly", "best, old weights stay"
 RANDOM, RANDOM_FIXED = "random", "random, old weights stay"
+CUTOFF = tiny_growth.STABLE  # of what is called best here, where nothing else is said
 METHODS = (BEST, JOINT, BEST_FIXED, RANDOM, RANDOM_FIXED)
 OLD_WEIGHTS = {BEST: "sequential", JOINT: "joint", BEST_FIXED: "fixed"}
 
@@ -65,13 +66,15 @@ def growing(full: bool) -> dict[str, Setting]:
         "rates": Setting([1e-4] if full else [1e-3], "paper" if full else "ours",
                          "of Adam; in so few steps the paper's 0.0001 does not get far"),
         "every": Setting(50 if full else 20, "ours", "steps between looks"),
+        "cutoff": Setting(CUTOFF, "ours", "singular values below this part of the largest count as "
+                          "zero; the paper has none, and after more rounds does not last"),
         "seeds": Setting(list(range(20 if full else 5)), "paper" if full else "ours", "starts"),
     }  # fmt: skip
 
 
 def growths(settings: Settings, rate: float, **more: Any) -> list[dict[str, Any]]:
     """The arguments of trainings that grow from [1, 1], by seed; the same in all figures."""
-    names = ("rounds", "interval", "steps", "every")
+    names = ("rounds", "interval", "steps", "every", "cutoff")
     given = {name: settings[name].value for name in names}
     return [
         {**passed(settings), "seed": seed, "widths": settings["start"].value, "rate": rate,
@@ -129,7 +132,13 @@ def most(network: networks.MLP, layer: int) -> int:
 
 
 def extended(
-    network: networks.MLP, X: np.ndarray, Y: np.ndarray, layer: int, method: str, rng: Any
+    network: networks.MLP,
+    X: np.ndarray,
+    Y: np.ndarray,
+    layer: int,
+    method: str,
+    rng: Any,
+    cutoff: float | None = None,
 ) -> tuple[networks.MLP, growth.Plan]:
     """The network with that layer extended, and the plan by which it was, without edits if not.
 
@@ -140,11 +149,11 @@ def extended(
     if method in OLD_WEIGHTS:
         plan = tiny.decide(
             network, X, Y, LOSS, layer=layer, most=k, old_weights=OLD_WEIGHTS[method],
-            line_search=True, size=1.0,
+            line_search=True, size=1.0, cutoff=cutoff,
         )  # fmt: skip
         return (growth.apply(network, plan) if plan.edits else network), plan
     if method == RANDOM:
-        update = best_update_plan(network, X, Y, layer + 1)
+        update = best_update_plan(network, X, Y, layer + 1, cutoff)
         network = growth.apply(network, update, searched(network, update, X, Y))
     plan = baselines.random_neurons(network, X, Y, LOSS, layer=layer, k=k, downhill=True, rng=rng)
     size = searched(network, plan, X, Y)
@@ -154,12 +163,12 @@ def extended(
 
 
 def best_update_plan(
-    network: networks.MLP, X: np.ndarray, Y: np.ndarray, layer: int
+    network: networks.MLP, X: np.ndarray, Y: np.ndarray, layer: int, cutoff: float | None = None
 ) -> growth.Plan:
     """The best update of one layer's weights, Prop 3.1, and nothing else."""
     V = tiny.desired_updates(network, X, Y, LOSS)[layer]
     B = network.forward(X).inputs[layer]
-    update = tiny.best_update(B, V)
+    update = tiny.best_update(B, V, cutoff=cutoff)
     slope = -float(np.vdot(V, B @ update.T)) / len(V)
     return growth.Plan((growth.Move(layer, update),), 1.0, slope, 1, 2)
 
@@ -196,16 +205,6 @@ def mean_loss(network: networks.MLP, X: np.ndarray, Y: np.ndarray) -> float:
     return float(losses.get(LOSS).samples(network(X), Y).mean())
 
 
-def strengths(network: networks.MLP, plan: growth.Plan, X: np.ndarray) -> np.ndarray:
-    """The lambda_k of a plan's neurons: what they feed forward, per size, as a root mean square."""
-    slopes = activations.get(network.activation).derivative(np.array([0.0, 1e-300]))
-    for edit in plan.edits:
-        if isinstance(edit, growth.Add):
-            z = network.forward(X).inputs[edit.layer] @ edit.fan_in.T
-            return slopes.mean() * np.sqrt((z**2).mean(axis=0) * (edit.fan_out**2).sum(axis=0))
-    return np.zeros(0)
-
-
 # Cells ------------------------------------------------------------------------------------------
 
 
@@ -220,6 +219,7 @@ def trained(
     interval: int = 0,
     method: str = BEST,
     estimation: str = "printed",
+    cutoff: float | None = None,
     mapped: bool = False,
     **setting: Any,
 ) -> dict[str, Any]:
@@ -236,103 +236,47 @@ def trained(
     included: the four parts of its bottleneck on those images, before the round and at the end.
     """
     X, Y, *tests = digits(*(setting[name] for name in ("data", "samples", "tests", "pixels")))
-    network = start(seed, X.shape[1], widths, setting["activation"])
     batches, drawn = (np.random.default_rng(seed_for("TINY digits", name, seed))
                       for name in ("batches", "estimation"))  # fmt: skip
-    watched = _Watched(X[:1000], Y[:1000], *tests)
-    found: dict[str, list[Any]] = {"widths": [network.widths]}
-    bottlenecks = []
-    for number in range(rounds + 1):
-        last = number == rounds
-        watched.go()
-        network, _ = train.fit(
-            network, X, Y, LOSS, steps=steps - rounds * interval if last else interval,
-            learning_rate=rate, batch_size=setting["batch_size"], rng=batches,
-            watch=watched.look, watch_every=every,
-        )  # fmt: skip
-        watched.end_of_phase()
-        most_drawn = min(setting["limit"], len(X))
-        sizes = estimation_sizes(found["widths"], X.shape[1], most_drawn, estimation)
-        if mapped:
-            rows = np.sort(drawn.permutation(len(X))[: sizes.max()])
-            bottlenecks.append(tiny.bottlenecks(network, X[rows], Y[rows], LOSS))
-        for layer in range(0 if last else len(widths)):
-            rows = np.sort(drawn.permutation(len(X))[: sizes[layer]])
-            before = network
-            watched.go()
-            network, plan = extended(before, X[rows], Y[rows], layer, method, drawn)
-            watched.stop()
-            seen = _round(before, network, plan, X[rows], Y[rows], layer)
-            for name, value in seen.items():
-                found.setdefault(name, []).append(value)
-        if not last:
-            found["widths"].append(network.widths)
-    by_layer = {name: np.reshape(values, (rounds, -1)) for name, values in found.items()
-                if name != "widths"}  # fmt: skip
-    result = {**watched.found, **by_layer, "widths": np.array(found["widths"])}
-    if mapped:
-        result["bottlenecks"] = np.array(bottlenecks)
-    return {name: np.array(values) for name, values in result.items()}
+    looks: dict[str, list[float]] = {"steps": [], "seconds": [], "loss": [], "test": []}
 
+    def look(step: int, network: networks.MLP, seconds: float) -> None:
+        seen = mean_loss(network, X[:1000], Y[:1000]), networks.accuracy(network, *tests)
+        for values, value in zip(looks.values(), (step, seconds, *seen), strict=True):
+            values.append(value)
 
-def estimation_sizes(
-    widths: Sequence[Sequence[int]], inputs: int, limit: int, rule: str
-) -> np.ndarray:
-    """On how many images each layer is estimated in this round, after rounds of these widths."""
-    if rule == "all":
-        return np.full(len(widths[0]), limit)
-    schedule = tiny_greedy.batch_schedule(widths, inputs=inputs, rule=rule, limit=limit)
-    return schedule[-1].astype(int)
-
-
-def _round(
-    before: networks.MLP, after: networks.MLP, plan: growth.Plan, X: np.ndarray, Y: np.ndarray,
-    layer: int,
-) -> dict[str, float]:  # fmt: skip
-    lam = strengths(before, plan, X)
-    V = tiny.desired_updates(before, X, Y, LOSS)[layer + 1]
-    return {
-        "drawn": len(X),
-        "before": mean_loss(before, X, Y),
-        "after": mean_loss(after, X, Y),
-        "neurons": len(lam),
-        "mean": float((lam**2).mean()) if len(lam) else 0.0,
-        "largest": float((lam**2).max()) if len(lam) else 0.0,
-        "desired": float((V**2).sum()) / len(X),
+    _, record = tiny_growth.grow(
+        start(seed, X.shape[1], widths, setting["activation"]), X, Y, LOSS, rounds=rounds,
+        steps=lambda phase: interval if phase < rounds else steps - rounds * interval,
+        learning_rate=rate, batch_size=setting["batch_size"],
+        estimation=estimation, limit=setting["limit"], map_bottlenecks=mapped,
+        extend=partial(_extend, method=method, cutoff=cutoff),
+        watch=look, watch_every=every, clock=time.process_time, rng=batches, estimation_rng=drawn,
+    )  # fmt: skip
+    if not record.success:
+        raise FloatingPointError(record.message)
+    squares = [[lam**2 for lam in row] for row in record.strengths]
+    by_layer = {
+        "neurons": [[len(s) for s in row] for row in squares],
+        "mean": [[s.mean() if len(s) else 0.0 for s in row] for row in squares],
+        "largest": [[s.max(initial=0.0) for s in row] for row in squares],
+        **{name: getattr(record, name) for name in ("drawn", "before", "after", "desired")},
     }
+    result = {
+        **looks,
+        "widths": record.widths,
+        **{name: np.reshape(values, (rounds, len(widths))) for name, values in by_layer.items()},
+    }
+    if mapped:
+        result["bottlenecks"] = record.bottlenecks
+    return {name: np.array(values) for name, values in result.items()}  # fmt: skip
 
 
-class _Watched:
-    """Looks at a training by the step, and counts the seconds that it takes between."""
-
-    def __init__(self, *parts: np.ndarray):
-        self.parts = parts
-        self.found: dict[str, list[float]] = {}
-        self.before = self.now = 0  # steps
-        self.seconds, self.since = 0.0, 0.0
-
-    def go(self) -> None:
-        self.since = time.process_time()
-
-    def stop(self) -> None:
-        self.seconds += time.process_time() - self.since
-
-    def look(self, step: int, network: networks.MLP, _: float) -> None:
-        self.stop()
-        X, Y, X_test, Y_test = self.parts
-        self.now = self.before + step
-        seen = {
-            "steps": self.now,
-            "seconds": self.seconds,
-            "loss": mean_loss(network, X, Y),
-            "test": networks.accuracy(network, X_test, Y_test),
-        }
-        for name, value in seen.items():
-            self.found.setdefault(name, []).append(value)
-        self.go()
-
-    def end_of_phase(self) -> None:
-        self.before = self.now
+def _extend(
+    network: networks.MLP, X: np.ndarray, Y: np.ndarray, layer: int, rng: Any, *, method: str,
+    cutoff: float | None,
+) -> tuple[networks.MLP, growth.Plan]:  # fmt: skip
+    return extended(network, X, Y, layer, method, rng, cutoff)
 
 
 def by_seed(results: Sequence[dict[str, Any]], name: str) -> np.ndarray:

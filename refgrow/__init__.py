@@ -21,6 +21,7 @@ The modules in reading order; each imports only what stands above it:
 - ``splitlbi``     sparse networks from dense training; ``splitlbi_theory``: its flow and limits
 - ``tiny``         bottlenecks and the best neurons; ``tiny_theory``: what they do to the loss
 - ``tiny_greedy``  whether growing neuron by neuron can get stuck; sizes of layers and batches
+- ``tiny_growth``  training with growth in between, from widths [1, 1]
 - ``baselines``    what the papers compare with
 
 Modules load on first use: importing the package imports neither numba nor matplotlib.
@@ -52,6 +53,7 @@ __all__ = [
     "splitlbi_theory",
     "tiny",
     "tiny_greedy",
+    "tiny_growth",
     "tiny_theory",
     "toy_training",
     "train",
