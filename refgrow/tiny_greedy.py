@@ -11,11 +11,11 @@ squared loss still asks for, adding g lowers |R - g|^2 for a small multiple of g
 
 And if R, not 0, on distinct samples is orthogonal to every sigma(w . x + b) with (w, b) near
 (0, c), then sigma is near c a polynomial, of degree at most n - 2, and R is orthogonal to all
-polynomials of its degree: take w = t u, smooth sigma by averaging over b, and differentiate k times in t at 0. Then
-(sum_i R_i (u . x_i)^k) times the k-th derivative is 0 for all b near c. With the u . x_i distinct
-the first factor is not 0 for some k < n (Vandermonde), so that derivative vanishes near c, whatever
-the averaging was: sigma is a polynomial there. Up to its degree the derivatives do not vanish, so
-the first factor does, for every u.
+polynomials of its degree: take w = t u, smooth sigma by averaging over b, and differentiate k times
+in t at 0. Then (sum_i R_i (u . x_i)^k) times the k-th derivative is 0 for all b near c. With the
+u . x_i distinct the first factor is not 0 for some k < n (Vandermonde), so that derivative vanishes
+near c, whatever the averaging was: sigma is a polynomial there. Up to its degree the derivatives do
+not vanish, so the first factor does, for every u.
 
 In the paper's order:
 
@@ -332,8 +332,8 @@ def shares(H: Any, R: Any) -> Shares:
 
     The largest slope is at least 1/N of their sum. The decreases of the loss are not so: neurons
     that lower it together may each raise it, and keep less than 1/N at their best amplitudes. What
-    holds: with h = sum h_i, |<R, h>| <= max_i (|<R, h_i>| / |h_i|) sum_i |h_i|, whence `bound`; it is
-    at least 1/N of the joint decrease where no two neurons have a negative inner product.
+    holds: with h = sum h_i, |<R, h>| <= max_i (|<R, h_i>| / |h_i|) sum_i |h_i|, whence `bound`; it
+    is at least 1/N of the joint decrease where no two neurons have a negative inner product.
 
     Parameters
     ----------
