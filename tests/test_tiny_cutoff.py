@@ -48,6 +48,7 @@ def test_singular_values_below_the_cutoff_count_as_zero(evidence, cutoff, seed, 
         assert np.linalg.norm(exact) > 5 * np.linalg.norm(update)
 
 
+@pytest.mark.statement("TINY-cutoff-new")
 @pytest.mark.parametrize("cutoff", [0.3, 0.01, 1e-3])
 def test_the_cutoff_bounds_the_weights(cutoff):
     B, V = graded()
@@ -105,7 +106,7 @@ def mean_loss(network, X, Y):
     return float(losses.get("softmax_cross_entropy").samples(network(X), Y).mean())
 
 
-@pytest.mark.statement("TINY-Prop-3.1", "TINY-Eq-6")
+@pytest.mark.statement("TINY-cutoff-new")
 def test_exact_updates_of_nearly_dependent_inputs_do_not_survive_a_few_steps(evidence):
     """Both lower the loss, on new samples too; then the layer below moves a little."""
     network, X, Y = nearly_linear()

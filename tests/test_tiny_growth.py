@@ -174,6 +174,7 @@ def test_a_run_that_diverges_keeps_the_last_finite_network():
 
 
 @pytest.mark.compiled
+@pytest.mark.statement("TINY-cutoff-new")
 def test_many_rounds_need_a_cutoff():
     """What the print leaves out: exact solutions end in large weights that cancel."""
     options = {"rounds": 9, "estimation": "all", "steps": 20, "learning_rate": 1e-3}
