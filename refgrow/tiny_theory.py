@@ -11,7 +11,7 @@ to what they share, and not elsewhere. In the paper's order:
 - section 3.2: `move`, what neurons change at first order; problem (4) solved in turn and at once:
   `distances`, and how far these can be apart: `principal_sines`, `least_share`;
 - eq 11: `slopes_at_zero`, `first_order`, `first_order_of_update`, and what the proof drops,
-  `cross_term`; `obtuse_example`, a network that the paper's own neurons make worse;
+  `cross_term`; `obtuse_example`, which the best neurons, added at the old weights, make worse;
 - Prop 3.3: `generalised_eigenproblem`; appendix B.3: `square_root`.
 
 Rows are samples, as in `tiny`. The paper's eta is 1: for V = -eta times the gradient, divide a
@@ -425,12 +425,13 @@ def _leaning_second(z: np.ndarray) -> np.ndarray:
 
 
 def obtuse_example() -> tuple[MLP, np.ndarray, np.ndarray]:
-    """Three samples and one neuron: the paper's best neuron raises the loss, and (4) is missed.
+    """Three samples, one neuron: at the old weights the next raises the loss, and (4) is missed.
 
     x = (-1, 0, 1), sigma(t) = (t^2 + t)/2, one neuron sigma(x), read with weight and bias 0,
     y = (0, 1, -1), the squared loss. Best update (-3/2, 1/2), best neuron for the rest x/4, that
-    is lambda^2 = 1/24; eq 11 promises -1/48, the loss rises by +1/24, per unit of the factor. In
-    turn, (4) ends at 1/8; together, with (-3, 1) and the neuron x, at 0.
+    is lambda^2 = 1/24; eq 11 promises -1/48, the loss rises by +1/24, per unit of the factor, and
+    by -1/48 once the old weights have made the whole update, as in the paper's procedure. In turn,
+    (4) ends at 1/8; together, with (-3, 1) and the neuron x, at 0.
 
     Returns
     -------
