@@ -67,7 +67,7 @@ def growing(full: bool) -> dict[str, Setting]:
                          "of Adam; in so few steps the paper's 0.0001 does not get far"),
         "every": Setting(50 if full else 20, "ours", "steps between looks"),
         "cutoff": Setting(CUTOFF, "ours", "singular values below this part of the largest count as "
-                          "zero; the paper has none, and after more rounds does not last"),
+                          "zero; the paper has none, and its growth goes wrong in later rounds"),
         "seeds": Setting(list(range(20 if full else 5)), "paper" if full else "ours", "starts"),
     }  # fmt: skip
 
