@@ -538,9 +538,10 @@ def decide(
         gamma > 0. The decrease is promised for small sizes.
     line_search : bool
         Choose the size, and with "sequential" first an amplitude of its own for the move, by
-        `amplitude`; `size` is where the search starts. The plan then lowers the loss at its size;
-        its coefficient, still the slope at zero, can be positive where the neurons help only once
-        the old weights have moved.
+        `amplitude`; `size` is where the search starts. A neuron's sign at a kink is then the better
+        one at the moved weights. The plan lowers the loss at its size; its coefficient, still the
+        slope at zero, can be positive where the neurons help only once the old weights have moved.
+        Where the neurons lower it at no size, the plan is the move alone, or has no edits.
     cutoff : float, optional
         Ours; the paper has none. As for `best_update` and `best_neurons`. After some growths the
         inputs of a layer are nearly dependent, for small neurons are nearly linear in the layer
@@ -551,7 +552,7 @@ def decide(
     -------
     growth.Plan
         Order 1, remainder 2, for sizes > 0. Without edits when no neuron's gain is above the
-        threshold, which is a result and not an error.
+        threshold, or nothing lowers the loss, which is a result and not an error.
 
     Raises
     ------
@@ -580,12 +581,24 @@ def decide(
     if not adds:
         return growth.Plan((), size, 0.0, 1, 2, "No neuron's gain is above the threshold.")
     if line_search:
-        _, Y, loss = networks.check(network, X, Y, loss)
-        value = partial(_mean_loss, loss, Y)
-        size, share = _amplitudes(activity, value, moves, adds, size, old_weights)
-        if size == 0:
+        X, Y, loss = networks.check(network, X, Y, loss)
+        value, first = partial(_mean_loss, loss, Y), 0.0
+        if old_weights == "sequential":
+            first = _amplitude(activity, value, moves, [], None, size)
+            if first > 0 and slopes[1] != slopes[2]:
+                moved = growth.apply(network, growth.Plan(tuple(moves), first, 0.0, 1, 2))
+                there = _chain.activity(moved, X, Y, loss)
+                adds = [_turned(there, add.layer, add.fan_in, add.fan_out, slopes) for add in adds]
+        together = None if old_weights == "joint" else first
+        size = _amplitude(activity, value, moves, adds, together, size)
+        if size == 0 and first == 0:
             return growth.Plan((), 1.0, 0.0, 1, 2, "No size of the new neurons lowers the loss.")
-        moves = [growth.Move(edit.layer, share * edit.direction) for edit in moves]
+        if size == 0:
+            coefficient = _chain.first_order(activity, moves)
+            message = "No size of the new neurons lowers the loss: old weights move alone."
+            return growth.Plan(tuple(moves), first, coefficient, 1, 2, message)
+        if old_weights == "sequential":
+            moves = [growth.Move(edit.layer, first / size * edit.direction) for edit in moves]
     edits: tuple[growth.Edit, ...] = (*moves, *adds)
     coefficient = _chain.first_order(activity, edits)
     if coefficient >= 0 and not line_search:
@@ -648,18 +661,16 @@ def amplitude(loss_at: Callable[[float], float], start: float = 1.0) -> float:
     return size
 
 
-def _amplitudes(
+def _amplitude(
     activity: _chain.Activity, mean_loss: Callable[[np.ndarray], float], moves: list[growth.Move],
-    adds: list[growth.Add], start: float, old_weights: str,
-) -> tuple[float, float]:  # fmt: skip
-    """gamma and gamma_0 / gamma: one after the other, or the same for both."""
+    adds: list[growth.Add], moved: float | None, start: float,
+) -> float:  # fmt: skip
+    """The size of the neurons once old weights have moved so far, or (None) of both together."""
     along = _chain.outputs(activity, moves, adds)
     with np.errstate(over="ignore", invalid="ignore"):
-        if old_weights != "sequential":
-            return amplitude(lambda size: mean_loss(along(size, size)), start), 1.0
-        first = amplitude(lambda size: mean_loss(along(size, 0.0)), start)
-        second = amplitude(lambda size: mean_loss(along(first, size)), start)
-    return second, first / second if second else 0.0
+        return amplitude(
+            lambda size: mean_loss(along(size if moved is None else moved, size)), start
+        )
 
 
 def _mean_loss(loss: losses.Loss, Y: np.ndarray, F: np.ndarray) -> float:
@@ -691,18 +702,27 @@ def _extension(
     if old_weights == "joint" and kept < k:
         update, *found = joint_neurons(B, B_prev, V, kept, cutoff=cutoff)
         neurons = Neurons(*found)
-    at_zero, left, right = slopes
-    fan_in, fan_out = neurons.fan_in[:kept] * 2 / (left + right), neurons.fan_out[:, :kept]
-    if left != right:
-        # By the part that does not see the neuron's sign but for its fan-out's.
-        bend = (right - left) * np.einsum("nk,nk->k", V @ fan_out, np.abs(B_prev @ fan_in.T))
-        signs = np.where(bend < 0, -1.0, 1.0)
-        fan_in, fan_out = fan_in * signs[:, None], fan_out * signs
-    bias = -at_zero * fan_out.sum(axis=1) if at_zero else None
-    edits: list[growth.Edit] = [growth.Add(layer, fan_in, fan_out, bias=bias)]
+    fan_in, fan_out = neurons.fan_in[:kept] * 2 / sum(slopes[1:]), neurons.fan_out[:, :kept]
+    edits: list[growth.Edit] = [_turned(activity, layer, fan_in, fan_out, slopes)]
     if old_weights != "fixed":
         edits.insert(0, growth.Move(layer + 1, update))
     return float((neurons.strengths[:kept] ** 2).sum()), edits
+
+
+def _turned(
+    activity: _chain.Activity, layer: int, fan_in: np.ndarray, fan_out: np.ndarray,
+    slopes: tuple[float, float, float],
+) -> growth.Add:  # fmt: skip
+    """The neurons, each with the sign that lowers the loss where the network is."""
+    at_zero, left, right = slopes
+    if left != right:
+        # By the part that does not see the neuron's sign but for its fan-out's.
+        V, z = activity.goals[layer + 1], activity.inputs[layer] @ fan_in.T
+        bend = (right - left) * np.einsum("nk,nk->k", V @ fan_out, np.abs(z))
+        signs = np.where(bend < 0, -1.0, 1.0)
+        fan_in, fan_out = fan_in * signs[:, None], fan_out * signs
+    bias = -at_zero * fan_out.sum(axis=1) if at_zero else None
+    return growth.Add(layer, fan_in, fan_out, bias=bias)
 
 
 def _layers(layer: Any, hidden: int) -> list[int]:

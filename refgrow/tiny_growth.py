@@ -4,7 +4,8 @@
 
 In each round every hidden layer in turn gets its K-update (`tiny.decide` with line search),
 estimated on samples drawn anew, the more of them the wider the network. A layer for which nothing
-is found, or nothing that lowers the loss, is passed over.
+is found, or nothing that lowers the loss, is passed over; where only the move of old weights lowers
+it, they move and no neuron is added.
 
 The print leaves open what happens after many rounds. New neurons are small, so they are nearly
 linear in the layer below and the inputs of the next layer nearly dependent; exact solutions are
@@ -56,7 +57,7 @@ class Growth:
     desired : (rounds, L)
         The mean of |V|^2 there, for the layer that reads the new neurons.
     strengths : tuple of tuple of (k,)
-        Of the neurons that were added; empty where a layer was passed over.
+        Of the neurons that were added; empty where a layer got none.
     bottlenecks : tuple of tuple of tiny.Bottleneck
         Before each round and at the end, on samples drawn as for the widest estimate; empty unless
         asked for.

@@ -308,6 +308,10 @@ def test_the_line_search_finds_a_size_that_lowers_the_loss(evidence, activation,
     before, after = value(net(X), Y), value(growth.apply(net, plan)(X), Y)
     evidence(size=plan.size, before=before, after=after)
     assert after < before
+    if not isinstance(plan.edits[-1], growth.Add):
+        assert old_weights == "sequential" and "alone" in plan.message
+        assert plan.coefficient < 0 and is_right(laws.remainder_slope(plan, *case, plan.size))
+        return
     # A minimum, if only a local one, along the neurons' amplitude, or the end of the search.
     for factor in (0.5, 2.0) if plan.size < 100 else ():
         moves = [growth.Move(e.layer, e.direction / factor if old_weights == "sequential" else
@@ -358,10 +362,10 @@ def test_after_the_old_weights_the_neurons_may_not_help(evidence):
         net = networks.MLP([2 * rng.normal(size=(1, 2)), 2 * rng.normal(size=(1, 2))])
         case = net, rng.normal(size=(4, 1)), rng.integers(2, size=4), "logistic"
         plan = tiny.decide(*case)
-        if not plan.edits or tiny.decide(*case, line_search=True).edits:
+        found = tiny.decide(*case, line_search=True)
+        if not plan.edits or any(isinstance(edit, growth.Add) for edit in found.edits):
             continue
         lost += 1
-        laws.edits_nothing(deciding(line_search=True), *case)
         move, add = plan.edits
 
         def moved(size, net=net, move=move):
@@ -370,7 +374,16 @@ def test_after_the_old_weights_the_neurons_may_not_help(evidence):
         def loss_at(size, moved=moved, case=case):
             return losses.logistic.value(moved(size)(case[1]), case[2])
 
+        # Equation 6 holds without equation 7: the old weights move alone.
         after = moved(tiny.amplitude(loss_at, 0.01))
+        (alone,) = found.edits
+        np.testing.assert_array_equal(alone.direction, move.direction)
+        assert found.size == pytest.approx(tiny.amplitude(loss_at, 0.01), rel=1e-9)
+        assert (found.order, found.remainder) == (1, 2) and "alone" in found.message
+        expected = _chain.first_order(_chain.activity(*case), (move,))
+        assert found.coefficient == expected < 0
+        assert found.coefficient != plan.coefficient  # that is with the neurons
+        laws.lowers_the_loss(lambda *_, plan=found: plan, *case)
         if losses.logistic.value(after(case[1]), case[2]) > 0.1:
             slopes.append(_chain.first_order(_chain.activity(after, *case[1:]), (add,)))
     evidence(lost=lost, worst_slope=max(slopes))
@@ -381,6 +394,36 @@ def test_after_the_old_weights_the_neurons_may_not_help(evidence):
     plan = tiny.decide(net, rng.normal(size=(9, 1)), rng.normal(size=(9, 1)), "squared",
                        line_search=True)  # fmt: skip
     assert plan.edits
+
+
+@pytest.mark.statement("TINY-Eq-6", "TINY-Ass")
+@pytest.mark.parametrize("loss", ["squared", "softmax_cross_entropy"])
+@pytest.mark.parametrize("activation", KINKED)
+def test_signs_at_a_kink_are_chosen_where_the_old_weights_have_moved_to(evidence, activation, loss):
+    turned, alone = 0, 0
+    for seed in range(12):
+        case = problem(activation, loss, seed, n=30)
+        for layer in (0, 1, "all"):
+            options = {"layer": layer, "line_search": True, "size": 1.0}
+            plan = tiny.decide(*case, **options)
+            moves = tuple(e for e in plan.edits if isinstance(e, growth.Move))
+            adds = [e for e in plan.edits if isinstance(e, growth.Add)]
+            if not adds:
+                alone += bool(moves)
+                continue
+            moved = growth.apply(case[0], growth.Plan(moves, plan.size, 0.0, 1, 2))
+            there, here = (_chain.activity(net, *case[1:]) for net in (moved, case[0]))
+            for add in adds:
+                slope = _chain.first_order(there, (add,))
+                for i in range(len(add.fan_in)):
+                    signs = np.where(np.arange(len(add.fan_in)) == i, -1.0, 1.0)
+                    other = growth.Add(add.layer, signs[:, None] * add.fan_in, signs * add.fan_out)
+                    assert slope <= _chain.first_order(there, (other,)) + 1e-12 * abs(slope)
+                    # Negative control: at the old weights the other sign would have been chosen.
+                    at_old = [_chain.first_order(here, (edit,)) for edit in (other, add)]
+                    turned += at_old[0] < at_old[1] - 1e-9 * abs(at_old[1])
+    evidence(turned=turned, alone=alone)
+    assert turned > 0
 
 
 # What is refused --------------------------------------------------------------------------------

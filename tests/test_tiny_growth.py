@@ -56,7 +56,9 @@ def test_widths_grow_by_the_rank_and_every_update_lowers_the_loss(evidence, old_
     assert network.widths == tuple(record.widths[-1])
     passed_over = added == 0
     assert (record.after[~passed_over] < record.before[~passed_over]).all()
-    np.testing.assert_array_equal(record.after[passed_over], record.before[passed_over])
+    assert (record.after <= record.before).all()  # old weights may move alone
+    if old_weights != "sequential":
+        np.testing.assert_array_equal(record.after[passed_over], record.before[passed_over])
     if not passed_over.any() and old_weights == "sequential":
         np.testing.assert_array_equal(record.widths, ranks.widths)
     assert record.success and record.status == 1 and record.after[-1, -1] < record.before[0, 0]
