@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, partial
 from itertools import pairwise
 from typing import Any
@@ -140,12 +141,16 @@ def extended(
     rng: Any,
     cutoff: float | None = None,
 ) -> tuple[networks.MLP, growth.Plan]:
-    """The network with that layer extended, and the plan by which it was, without edits if not.
+    """The network with that layer extended, and the plan that added the neurons.
+
+    Where there are none, it is the plan of the move of old weights, without edits if they stay.
 
     Random neurons get the sign that lowers the loss, each, and an amplitude together: more than
-    the paper gives them. Where old weights move, they do so before the neurons are drawn.
+    the paper gives them. For both kinds old weights move first where they do, the signs are chosen
+    at the moved weights, and where no size of the neurons lowers the loss the move stays.
     """
     k = most(network, layer)
+    alone = growth.Plan((), 1.0, 0.0, 1, 2, "No size lowers the loss.")
     if method in OLD_WEIGHTS:
         plan = tiny.decide(
             network, X, Y, LOSS, layer=layer, most=k, old_weights=OLD_WEIGHTS[method],
@@ -154,11 +159,13 @@ def extended(
         return (growth.apply(network, plan) if plan.edits else network), plan
     if method == RANDOM:
         update = best_update_plan(network, X, Y, layer + 1, cutoff)
-        network = growth.apply(network, update, searched(network, update, X, Y))
+        moved = searched(network, update, X, Y)
+        if moved > 0:
+            alone, network = replace(update, size=moved), growth.apply(network, update, moved)
     plan = baselines.random_neurons(network, X, Y, LOSS, layer=layer, k=k, downhill=True, rng=rng)
     size = searched(network, plan, X, Y)
     if size == 0:
-        return network, growth.Plan((), 1.0, 0.0, 1, 2, "No size lowers the loss.")
+        return network, alone
     return growth.apply(network, plan, size), plan
 
 

@@ -13,7 +13,7 @@ from figures import (
     tiny_fig13_random,
     tiny_nograd,
 )
-from refgrow import growth, networks, tiny, tiny_greedy, tiny_growth, train
+from refgrow import baselines, growth, networks, tiny, tiny_greedy, tiny_growth, train
 
 # Small trainings with the settings of the figures, so that each takes a fraction of a second.
 DATA = {"data": "rendered digits", "samples": 200, "tests": 100, "pixels": 14}
@@ -83,12 +83,45 @@ def test_an_extended_layer_has_that_many_more_neurons_and_a_lower_loss(method, l
     assert tiny_digits.mean_loss(after, X, Y) < tiny_digits.mean_loss(before, X, Y)
 
 
-def test_a_layer_is_passed_over_where_no_size_of_its_neurons_lowers_the_loss():
-    # Found for what old weights leave, not for the loss: their slope can have the wrong sign.
+def test_where_no_size_of_the_neurons_lowers_the_loss_old_weights_still_move(monkeypatch):
+    """One rule for the best and for random neurons."""
     (X, Y), before = images(), network()
-    after, plan = tiny_digits.extended(before, X, Y, 1, tiny_digits.BEST, None)
-    assert after is before and plan.edits == () and "No size" in plan.message
-    assert tiny_digits.extended(before, X, Y, 1, tiny_digits.BEST_FIXED, None)[1].edits
+    update = tiny_digits.best_update_plan(before, X, Y, 2)
+    moved = growth.apply(before, update, tiny_digits.searched(before, update, X, Y))
+    draw = baselines.random_neurons
+
+    def uphill(*args, **options):
+        plan = draw(*args, **options)
+        (add,) = plan.edits
+        other = growth.Add(add.layer, add.fan_in, -1e3 * add.fan_out)
+        return growth.Plan((other,), 1.0, 1.0, 1, 2)
+
+    def refused(method, seed=0):
+        return tiny_digits.extended(before, X, Y, 1, method, np.random.default_rng(seed))
+
+    monkeypatch.setattr(baselines, "random_neurons", uphill)
+    after, plan = refused(tiny_digits.RANDOM)
+    expected = growth.apply(before, plan)
+    assert [type(edit) for edit in plan.edits] == [growth.Move]
+    for one, two, three in zip(after.arrays, moved.arrays, expected.arrays, strict=True):
+        np.testing.assert_allclose(one, two, rtol=0, atol=1e-12)
+        np.testing.assert_array_equal(one, three)
+    after, plan = refused(tiny_digits.RANDOM_FIXED)
+    assert after is before and plan.edits == ()
+    # The best neurons do help here: a search that finds nothing takes the place of the real one.
+    search = tiny._amplitude
+
+    def without_neurons(activity, loss, moves, adds, *rest):
+        return 0.0 if adds else search(activity, loss, moves, adds, *rest)
+
+    monkeypatch.setattr(tiny, "_amplitude", without_neurons)
+    after, plan = refused(tiny_digits.BEST)
+    assert [type(edit) for edit in plan.edits] == [growth.Move]
+    for one, two in zip(after.arrays, moved.arrays, strict=True):
+        np.testing.assert_allclose(one, two, rtol=0, atol=1e-9)
+    assert tiny_digits.mean_loss(after, X, Y) < tiny_digits.mean_loss(before, X, Y)
+    after, plan = refused(tiny_digits.BEST_FIXED)
+    assert after is before and plan.edits == ()
 
 
 @pytest.mark.parametrize("method", [*tiny_digits.OLD_WEIGHTS, tiny_digits.RANDOM])
