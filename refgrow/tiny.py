@@ -246,17 +246,26 @@ def joint_neurons(
     k = validation.as_integer(k, "k", at_least=1, at_most=V.shape[1])
     p = V.shape[1]
     cutoff = _checked_cutoff(cutoff)
-    rest = np.column_stack([V, B_prev])
+    # What B explains is relative to each column; a cutoff, to B_prev as it is.
+    scale = _norms(B_prev)
+    if cutoff is not None:
+        scale = np.full_like(scale, scale.max())
+    scale[scale == 0] = 1.0
+    A = B_prev / scale
+    rest = np.column_stack([V, A])
     rest -= B @ least_squares.regress(B, rest, relative=cutoff).weights
     own = np.ascontiguousarray(rest[:, p:])
-    own[:, np.linalg.norm(own, axis=0) <= EXPLAINED * np.linalg.norm(B_prev, axis=0)] = 0.0
-    least, none = EXPLAINED * float(np.linalg.norm(B_prev)), None
+    own[:, np.linalg.norm(own, axis=0) <= EXPLAINED * np.linalg.norm(A, axis=0)] = 0.0
+    least, none = EXPLAINED * float(np.linalg.norm(A)), None
     if cutoff is not None:
-        least, none = max(least, cutoff * least_squares.largest(B_prev)), 0.0
+        least, none = max(least, cutoff * least_squares.largest(A)), 0.0
     neurons = _neurons(least_squares.regress(own, rest[:, :p], least, relative=none), k)
-    left = V - (B_prev @ neurons.fan_in.T) @ neurons.fan_out.T
+    left = V - (A @ neurons.fan_in.T) @ neurons.fan_out.T
     update = least_squares.regress(B, left, relative=cutoff).weights.T
-    return np.ascontiguousarray(update), *neurons
+    with np.errstate(over="ignore"):
+        fan_in = neurons.fan_in / scale
+    networks.refuse_overflow([fan_in], "the best neurons' fan-in")
+    return np.ascontiguousarray(update), fan_in, neurons.fan_out, neurons.strengths
 
 
 def best_neurons_by_lobpcg(
@@ -743,6 +752,14 @@ def _neurons(regression: least_squares.Regression, k: int) -> Neurons:
     fan_in = fan_out @ weights.T
     networks.refuse_overflow([fan_in], "the best neurons' fan-in")
     return Neurons(fan_in, np.ascontiguousarray(fan_out.T), strengths)
+
+
+def _norms(A: np.ndarray) -> np.ndarray:
+    """Of the columns, whose squares may overflow or vanish."""
+    largest = np.abs(A).max(axis=0, initial=0.0)
+    unit = np.where(largest > 0, largest, 1.0)
+    norms: np.ndarray = largest * np.linalg.norm(A / unit, axis=0)
+    return norms
 
 
 def _checked(B: Any, V: Any, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -153,3 +153,27 @@ def test_a_cutoff_is_a_part_of_the_largest(cutoff):
     ):
         with pytest.raises((ValueError, TypeError), match="cutoff must"):
             call()
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_the_joint_cutoff_is_a_part_of_the_largest_singular_value(scale):
+    """Of B_prev before B is taken out of it: 6 here, where no column is longer than 2.2."""
+    rng = np.random.default_rng(3)
+    Q, R = np.linalg.qr(rng.normal(size=(60, 12)))[0], rng.normal(size=(9, 9))
+    B, V = Q[:, :3], rng.normal(size=(60, 3))
+    # 6 along B's first column, the rest orthogonal to B; all rows of the first are alike.
+    R[0] = 1.0
+    R = np.linalg.qr(R.T)[0].T
+    values = np.array([6.0, 1.0, 0.8, 0.6, 0.3, 0.25, 0.1, 0.04, 0.03])
+    B_prev = np.column_stack([Q[:, 0], Q[:, 4:]]) * values @ R
+    assert np.linalg.norm(B_prev, axis=0).max() < 2.3
+    for cutoff in (0.045, 0.02):
+        kept = values[1:] > cutoff * 6.0
+        right = np.linalg.svd(Q[:, 4:][:, kept].T @ V, compute_uv=False) / np.sqrt(60)
+        found = tiny.joint_neurons(B, scale * B_prev, V, 3, cutoff=cutoff)[3]
+        np.testing.assert_allclose(found, right[:3], rtol=1e-9)
+        # Negative control: relative to a column, or to what B leaves, more are kept.
+        for other in (cutoff * 2.3, cutoff):
+            more = values[1:] > other
+            wrong = np.linalg.svd(Q[:, 4:][:, more].T @ V, compute_uv=False) / np.sqrt(60)
+            assert np.abs(wrong[:3] / found - 1).max() > 1e-3

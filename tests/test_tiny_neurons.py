@@ -350,3 +350,41 @@ def test_every_pair_of_columns_may_repeat():
         A[:, a] = -2 * A[:, b]
         fan_in = tiny.best_neurons(A, V, 2).fan_in
         np.testing.assert_allclose(fan_in[:, a], -2 * fan_in[:, b], rtol=0, atol=1e-10)
+
+
+# Scales -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.statement("TINY-Cor-1")
+@pytest.mark.parametrize("scale", [1e6, 1e9, 1e12, 1e150])
+@pytest.mark.parametrize("small", [False, True])
+def test_joint_neurons_do_not_depend_on_the_units_of_single_inputs(evidence, scale, small):
+    rng = np.random.default_rng(7)
+    B_prev, B, V = (rng.normal(size=(40, q)) for q in (3, 4, 2))
+    units = np.array([1.0, 1.0, 1 / scale if small else scale])
+    right, found = tiny.joint_neurons(B, B_prev, V, 2), tiny.joint_neurons(B, B_prev * units, V, 2)
+    evidence(strengths=found[3].tolist())
+    np.testing.assert_allclose(found[3], right[3], rtol=1e-9)
+    np.testing.assert_allclose(found[0], right[0], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found[1] * units, right[1], rtol=0, atol=1e-9)
+    # Negative control: two of the three inputs give less.
+    two = tiny.joint_neurons(B, B_prev[:, :2], V, 2)[3]
+    assert np.abs(two / right[3] - 1).max() > 0.01
+
+
+@pytest.mark.parametrize("cutoff", [None, 0.01, 0.3])
+@pytest.mark.parametrize("scale", [100.0, 0.01, 1e155, 1e-170])
+def test_joint_neurons_do_not_depend_on_the_unit_of_all_inputs(cutoff, scale):
+    """The cutoff is relative to B_prev, so its unit does not matter either."""
+    rng = np.random.default_rng(8)
+    B, V = rng.normal(size=(40, 4)), rng.normal(size=(40, 2))
+    B_prev = rng.normal(size=(40, 4)) * [3.0, 1.0, 0.3, 0.003]
+    right = tiny.joint_neurons(B, B_prev, V, 2, cutoff=cutoff)
+    found = tiny.joint_neurons(B, scale * B_prev, V, 2, cutoff=cutoff)
+    np.testing.assert_allclose(found[3], right[3], rtol=1e-9)
+    np.testing.assert_allclose(found[0], right[0], rtol=0, atol=1e-9)
+    largest = np.abs(right[1]).max()
+    np.testing.assert_allclose(found[1] * scale, right[1], rtol=0, atol=1e-9 * largest)
+    if cutoff:  # Negative control: it is not idle.
+        exact = tiny.joint_neurons(B, B_prev, V, 2)[3]
+        assert np.abs(right[3] / exact - 1).max() > 0.001
