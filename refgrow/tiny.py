@@ -379,6 +379,10 @@ class Moments:
             raise ValueError("moments of different layers do not add up: their shapes differ.")
         return type(self)(*(a + b for a, b in pairs))
 
+    def __radd__(self, other: Any) -> Self:
+        """For `sum`, which starts from 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+
     def best_update(self) -> np.ndarray:
         """As `best_update`: (p, q)."""
         S, N = self.own / self.n, self.goal / self.n
@@ -583,7 +587,7 @@ def decide(
     slopes = _chain.slopes_at_zero(network, activity.activation)
     options = most, threshold, old_weights, cutoff
     grown = [_extension(activity, at, slopes, *options) for at in chosen]
-    if layer == "bottleneck":
+    if layer == "bottleneck" and grown:
         grown = [max(grown, key=lambda extension: extension[0])]
     moves = [edit for _, edits in grown for edit in edits if isinstance(edit, growth.Move)]
     adds = [edit for _, edits in grown for edit in edits if isinstance(edit, growth.Add)]

@@ -69,7 +69,8 @@ class Growth:
         Seconds of each phase of training, and of each round.
     success : bool
     status : int
-        1 all rounds done, 2 diverged: the network is the last one that was finite.
+        1 all rounds done, 2 diverged: the network is the last one that was finite, and where that
+        was within a round, the one that the round began with.
     message : str
 
     Source: TINY section 4, appendix C (TINY-Fig-5, TINY-Fig-11, TINY-batch).
@@ -179,7 +180,12 @@ def grow(
     estimation = validation.one_of(estimation, "estimation", ESTIMATIONS)
     first = validation.as_scalar(first, "first", above=0)
     limit = len(X) if limit is None else validation.as_integer(limit, "limit", at_least=1)
+    _check(network, threshold, old_weights, cutoff, most, map_bottlenecks, earlier)
+    for name, given in (("extend", extend), ("watch", watch), ("clock", clock)):
+        if not (callable(given) or (given is None and name != "clock")):
+            raise TypeError(f"{name} must be a function; got {given!r}.")
     if extend is None:
+        _chain.slopes_at_zero(network, activations.get(network.activation))
         options = {"threshold": threshold, "old_weights": old_weights, "cutoff": cutoff}
         extend = _k_update(loss, most, options)
     batches = validation.as_rng(rng)
@@ -200,19 +206,22 @@ def grow(
         run.status = phase.status
         if run.status == DIVERGED or (map_bottlenecks and not run.map(network)) or number == rounds:
             break
+        whole = network
         for layer in range(len(network.widths)):
             rows = run.rows(layer, network)
             before = run.activity(network, rows)
             if before is None:
+                network = whole  # as the record has it
                 break
             timed.go()
             grown, plan = extend(network, X[rows], Y[rows], layer, draws)
             timed.stop()
             run.note(network, grown, plan, rows, layer, before)
             network = grown
-        run.deciding.append(timed.lap())
+        passed = timed.lap()
         if run.status == DIVERGED:
             break
+        run.deciding.append(passed)
         run.widths.append(network.widths)
     return network, run.record()
 
@@ -244,6 +253,29 @@ def strengths(network: MLP, plan: growth.Plan, X: Any) -> np.ndarray:
 
 
 # Helpers --------------------------------------------------------------------------------------
+
+
+def _check(
+    network: MLP, threshold: Any, old_weights: Any, cutoff: Any, most: Any, map_bottlenecks: Any,
+    earlier: Any,
+) -> None:  # fmt: skip
+    """Before any training, not only where the first layer is extended."""
+    validation.as_scalar(threshold, "threshold", at_least=0)
+    validation.one_of(old_weights, "old_weights", ("sequential", "joint", "fixed"))
+    if cutoff is not None:
+        validation.as_scalar(cutoff, "cutoff", at_least=0, below=1)
+    if most is not None and not callable(most):
+        validation.as_integer(most, "most", at_least=1)
+    validation.as_bool(map_bottlenecks, "map_bottlenecks")
+    if earlier is None:
+        return
+    if not isinstance(earlier, Growth):
+        raise TypeError(f"earlier must be a Growth; got {type(earlier).__name__}.")
+    if tuple(earlier.widths[-1].tolist()) != tuple(network.widths):
+        raise ValueError(
+            f"earlier must end with this network's widths {list(network.widths)}; it ends with "
+            f"{earlier.widths[-1].tolist()}."
+        )
 
 
 def _strengths(network: MLP, plan: growth.Plan, inputs: Sequence[np.ndarray]) -> np.ndarray:

@@ -256,7 +256,9 @@ def test_layers_and_how_many():
     assert one.edits[-1].layer == int(np.argmax(gains))
     assert abs(sum(plan.coefficient for plan in narrow) - every.coefficient) <= 1e-12
     linear = networks.MLP([np.ones((1, 3))])
-    laws.edits_nothing(tiny.decide, linear, np.ones((4, 2)), np.zeros((4, 1)), "squared")
+    for layer in ("all", "bottleneck"):
+        nothing = linear, np.ones((4, 2)), np.zeros((4, 1)), "squared"
+        laws.edits_nothing(deciding(layer=layer), *nothing)
 
 
 @pytest.mark.parametrize("old_weights", OLD_WEIGHTS)

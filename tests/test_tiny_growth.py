@@ -176,6 +176,51 @@ def test_a_run_that_diverges_keeps_the_last_finite_network():
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize("broken", [0, 1])
+def test_a_round_that_is_broken_off_leaves_the_network_that_it_began_with(broken):
+    """Weights that are finite, as is the output, but not the derivatives of the next layer."""
+    X = np.random.default_rng(0).normal(size=(100, INPUTS))
+    Y = np.random.default_rng(1).normal(size=(100, CLASSES))
+    rounds = [0]
+
+    def extend(network, X, Y, layer, rng):
+        if layer == 1:
+            rounds[0] += 1
+            return network, growth.Plan((), 1.0, 0.0, 1, 2)
+        size = 1e160 if rounds[0] == broken else 1e-3
+        fan_in, fan_out = np.full((1, INPUTS + 1), size), np.full((2, 1), size)
+        plan = growth.Plan((growth.Add(0, fan_in, fan_out),), 1.0, 0.0, 1, 2)
+        return growth.apply(network, plan), plan
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        network, record = tiny_growth.grow(start((1, 2)), X, Y, "squared", rounds=3, steps=0,
+                                           batch_size=None, extend=extend)  # fmt: skip
+    assert record.status == 2 and record.widths.tolist() == [[1 + k, 2] for k in range(broken + 1)]
+    assert network.widths == tuple(record.widths[-1])
+    assert len(record.deciding) == len(record.after) == len(record.strengths) == broken
+    assert np.isfinite(network(X)).all()
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("layer", [0, 1])
+def test_desired_is_of_the_layer_that_reads_the_new_neurons(layer):
+    seen = []
+
+    def extend(network, X, Y, layer, rng):
+        squares = [(V**2).sum() / len(V) for V in tiny.desired_updates(network, X, Y, LOSS)]
+        seen.append(squares)
+        plan = baselines.random_neurons(network, X, Y, LOSS, layer=layer, k=2, rng=rng)
+        return growth.apply(network, plan, 0.01), plan
+
+    _, record = grown((3, 2), rounds=2, extend=extend)
+    found = record.desired[:, layer]
+    expected = np.array(seen)[layer::2]
+    np.testing.assert_allclose(found, expected[:, layer + 1], rtol=ROUNDING)
+    # Negative control: of the layer that grows.
+    assert not np.isclose(found, expected[:, layer], rtol=0.01).any()
+
+
+@pytest.mark.compiled
 @pytest.mark.statement("TINY-cutoff-new")
 def test_many_rounds_need_a_cutoff():
     """What the print leaves out: exact solutions end in large weights that cancel."""
@@ -214,8 +259,32 @@ def test_strengths_of_no_neurons_are_none():
         ({"steps": -1}, "steps must"),
         ({"network": networks.MLP([np.ones((4, 13))], "selu")}, "hidden layer"),
         ({"network": start(activation="quadratic")}, "flat"),
+        ({"threshold": -1.0}, "threshold must"),
+        ({"most": 0}, "most must"),
+        ({"map_bottlenecks": "yes"}, "map_bottlenecks must"),
+        ({"earlier": 3}, "earlier must be a Growth"),
+        ({"clock": 3}, "clock must"),
+        ({"watch": 3}, "watch must"),
+        ({"extend": 3}, "extend must"),
     ],
 )
-def test_refusals(options, message):
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_refusals(options, message, rounds):
     with pytest.raises((ValueError, TypeError), match=message):
-        grown(**{"rounds": 1, "steps": 0} | options)
+        grown(**{"rounds": rounds, "steps": 0} | options)
+
+
+def test_options_are_looked_at_whoever_extends():
+    def extend(network, X, Y, layer, rng):
+        return network, growth.Plan((), 1.0, 0.0, 1, 2)
+
+    for options in ({"cutoff": 2}, {"old_weights": "moved"}, {"threshold": -1.0}, {"most": 0}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            grown(extend=extend, steps=0, **options)
+
+
+@pytest.mark.compiled
+def test_an_earlier_record_of_another_network_is_refused():
+    _, earlier = grown(rounds=1, steps=0)
+    with pytest.raises(ValueError, match="ends with"):
+        grown(earlier=earlier, network=start((30, 2)), steps=0)

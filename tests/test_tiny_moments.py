@@ -82,7 +82,8 @@ def test_batches_add_up_to_the_whole(evidence, rng, k):
     cuts = np.cumsum((0, *BATCHES))
     parts = [tiny.moments(B_prev[a:b], B[a:b], V[a:b])
              for a, b in pairwise(cuts)]  # fmt: skip
-    total = parts[0] + parts[1] + parts[2] + parts[3]
+    total = sum(parts)
+    np.testing.assert_array_equal((parts[0] + parts[1] + parts[2] + parts[3]).own, total.own)
     assert total.n == 60
     update = tiny.best_update(B, V)
     np.testing.assert_allclose(total.best_update(), update, rtol=0, atol=EXACT)
@@ -137,3 +138,5 @@ def test_what_does_not_fit_is_refused():
         _ = tiny.moments(*layer(rng)) + tiny.moments(*layer(rng, q=3))
     with pytest.raises(TypeError):
         _ = tiny.moments(*layer(rng)) + 1
+    with pytest.raises(TypeError):
+        _ = sum([tiny.moments(*layer(rng))], 1)
