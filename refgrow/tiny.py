@@ -377,7 +377,10 @@ class Moments:
         pairs = [(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)]
         if any(np.shape(a) != np.shape(b) for a, b in pairs):
             raise ValueError("moments of different layers do not add up: their shapes differ.")
-        return type(self)(*(a + b for a, b in pairs))
+        with np.errstate(over="ignore"):
+            total = [a + b for a, b in pairs]
+        networks.refuse_overflow(total, "the sum of the moments")
+        return type(self)(*total)
 
     def __radd__(self, other: Any) -> Self:
         """For `sum`, which starts from 0."""
@@ -436,13 +439,16 @@ def moments(B_prev: Any, B: Any, V: Any) -> Moments:
     Raises
     ------
     ValueError, TypeError
-        For arrays that do not fit each other.
+        For arrays that do not fit each other, and moments that overflow.
 
     Source: TINY section 3.2, S and N (TINY-Prop-3.2-weights).
     """
     B, V = _checked(B, V, "B")
     A = validation.as_array(B_prev, "B_prev", (len(B), "q"), hint="One row a sample.")
-    return Moments(len(B), A.T @ A, A.T @ B, B.T @ B, A.T @ V, B.T @ V, V.T @ V)
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = A.T @ A, A.T @ B, B.T @ B, A.T @ V, B.T @ V, V.T @ V
+    networks.refuse_overflow(sums, "a second moment")
+    return Moments(len(B), *sums)
 
 
 # Section 2.3 and Definition 3.1: where the bottleneck is ----------------------------------------
@@ -497,7 +503,7 @@ def bottlenecks(
     _, inputs, _, goals, _ = _chain.activity(network, X, Y, loss)
     found = []
     for layer, (B, V) in enumerate(zip(inputs, goals, strict=True)):
-        desired = float(np.vdot(V, V)) / len(V)
+        desired = _mean_square(V)
         lack = float(np.linalg.norm(V - B @ least_squares.regress(B, V).weights) ** 2) / len(V)
         gain = 0.0
         if layer > 0:
@@ -698,7 +704,7 @@ def _extension(
     B_prev, B, V = *activity.inputs[layer : layer + 2], activity.goals[layer + 1]
     k = min(most or V.shape[1], V.shape[1])
     # Of the rest of a rounding, no neuron comes.
-    least = max(threshold, float(np.vdot(V, V)) / len(V) * EXPLAINED**2)
+    least = max(threshold, _mean_square(V) * EXPLAINED**2)
     update = np.zeros((V.shape[1], B.shape[1]))
     rest = V
     if old_weights == "sequential":
@@ -756,6 +762,13 @@ def _neurons(regression: least_squares.Regression, k: int) -> Neurons:
     fan_in = fan_out @ weights.T
     networks.refuse_overflow([fan_in], "the best neurons' fan-in")
     return Neurons(fan_in, np.ascontiguousarray(fan_out.T), strengths)
+
+
+def _mean_square(V: np.ndarray) -> float:
+    with np.errstate(over="ignore"):
+        square = float(np.vdot(V, V)) / len(V)
+    networks.refuse_overflow([np.array(square)], "the square of the desired update")
+    return square
 
 
 def _norms(A: np.ndarray) -> np.ndarray:

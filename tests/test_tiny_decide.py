@@ -453,6 +453,21 @@ def test_options_out_of_range_are_refused(options, words):
         tiny.decide(*problem("tanh", "squared"), **options)
 
 
+@pytest.mark.parametrize("old_weights", OLD_WEIGHTS)
+@pytest.mark.parametrize("line_search", [False, True])
+def test_desired_updates_whose_squares_overflow_are_refused(old_weights, line_search):
+    network, X, Y, loss = problem("tanh", "squared")
+    options = {"old_weights": old_weights, "line_search": line_search}
+    for layer in (0, "all", "bottleneck"):
+        with pytest.raises(ValueError, match=r"square of the desired update overflows"):
+            tiny.decide(network, X, 1e160 * Y, loss, layer=layer, **options)
+    with pytest.raises(ValueError, match="overflows"):
+        tiny.bottlenecks(network, X, 1e160 * Y, loss)
+    del options["line_search"]  # such neurons saturate at every size it tries
+    assert tiny.decide(network, X, 1e140 * Y, loss, layer=0, **options).edits  # Negative control.
+    assert all(np.isfinite(tiny.bottlenecks(network, X, 1e140 * Y, loss)).ravel())
+
+
 def test_types_are_refused():
     with pytest.raises(TypeError, match="line_search"):
         tiny.decide(*problem("tanh", "squared"), line_search=1)

@@ -140,3 +140,16 @@ def test_what_does_not_fit_is_refused():
         _ = tiny.moments(*layer(rng)) + 1
     with pytest.raises(TypeError):
         _ = sum([tiny.moments(*layer(rng))], 1)
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_moments_that_overflow_are_refused(which):
+    arrays = list(layer(np.random.default_rng(0)))
+    arrays[which] = 1e160 * arrays[which]
+    with pytest.raises(ValueError, match="second moment overflows"):
+        tiny.moments(*arrays)
+    arrays[which] = arrays[which] / np.abs(arrays[which]).max() * 5e152
+    assert np.isfinite(tiny.moments(*arrays).own).all()  # Negative control.
+    huge = tiny.moments(*arrays)
+    with pytest.raises(ValueError, match="sum of the moments overflows"):
+        sum([huge] * 10_000)
