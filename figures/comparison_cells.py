@@ -130,7 +130,8 @@ def _always(decide: Callable[..., growth.Plan]) -> Callable[..., growth.Plan]:
 
     def inner(network: Any, X: Any, Y: Any, loss: Any) -> growth.Plan:
         plan = decide(network, X, Y, loss, line_search=True)
-        return plan if plan.edits else decide(network, X, Y, loss, old_weights="fixed")
+        grows = any(isinstance(edit, growth.Add) for edit in plan.edits)
+        return plan if grows else decide(network, X, Y, loss, old_weights="fixed")
 
     return inner
 

@@ -122,14 +122,16 @@ def test_where_no_size_helps_the_neurons_are_added_all_the_same():
 
 def test_tiny_adds_small_neurons_without_a_move_where_no_amplitude_helps():
     small = growth.Plan((growth.Add(0, [[1.0, 0.0]], [[1.0]]),), 0.01, -1.0, 1, 2)
-    asked = []
+    alone = (growth.Move(1, [[1.0, 0.0]]),)
+    for edits in ((), alone):
+        asked = []
 
-    def decide(*_, **options):
-        asked.append(options)
-        return growth.Plan((), 1.0, 0.0, 1, 2) if options.get("line_search") else small
+        def decide(*_, asked=asked, edits=edits, **options):
+            asked.append(options)
+            return growth.Plan(edits, 1.0, 0.0, 1, 2) if options.get("line_search") else small
 
-    assert comparison_cells._always(decide)(None, None, None, None) is small
-    assert asked == [{"line_search": True}, {"old_weights": "fixed"}]
+        assert comparison_cells._always(decide)(None, None, None, None) is small
+        assert asked == [{"line_search": True}, {"old_weights": "fixed"}]
 
 
 # ---- data ----------------------------------------------------------------------------------------
