@@ -288,3 +288,17 @@ def test_an_earlier_record_of_another_network_is_refused():
     _, earlier = grown(rounds=1, steps=0)
     with pytest.raises(ValueError, match="ends with"):
         grown(earlier=earlier, network=start((30, 2)), steps=0)
+
+
+@pytest.mark.compiled
+def test_bottlenecks_are_estimated_on_as_many_samples_as_the_widest_layer(monkeypatch):
+    seen, map_of = [], tiny.bottlenecks
+
+    def looked(network, X, Y, loss):
+        seen.append(len(X))
+        return map_of(network, X, Y, loss)
+
+    monkeypatch.setattr(tiny, "bottlenecks", looked)
+    record = grown((1, 6), rounds=2, map_bottlenecks=True, estimation="proportional")[1]
+    assert seen[:2] == record.drawn.max(axis=1).tolist() and len(seen) == 3
+    assert seen[1] > record.drawn[1].min()  # Negative control: the layers differ.
