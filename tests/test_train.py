@@ -444,7 +444,10 @@ def test_a_watcher_counts_steps_and_seconds_through_all_phases():
 def test_a_stationary_and_a_diverging_run_are_watched_up_to_their_end():
     network, (X, Y) = mlp(), mlp_data()
     seen = []
-    watch = lambda step, *rest: seen.append(step)  # noqa: E731
+
+    def watch(step, network, seconds):
+        seen.append(step)
+
     options = {"optimizer": "gd", "watch": watch, "watch_every": 10}
     run = partial(train.fit, network, X, Y, "squared", **options)
     _, plain = train.fit(network, X, Y, "squared", optimizer="gd", steps=400, learning_rate=0.05)
