@@ -23,31 +23,46 @@ PARTS = (0.25, 0.5, 1.0)  # of the time that all three take, at which they are c
 
 
 def settings(full: bool) -> Settings:
+    shared = tiny_digits.growing(full)
+    seeds = shared["seeds"].value
+    # By the number of rounds: Figs 5 and 6, Fig 9, Fig 10.
+    runs = {8: ([500, 500], seeds), 6: ([500, 500], seeds), 15: ([1000, 1000], seeds[:5])}
     return {
-        **tiny_digits.growing(full),
-        "large": Setting([500, 500] if full else [200, 200], "ours", "the paper: [1000, 1000]"),
+        **shared,
+        "rounds": Setting(list(runs) if full else [6], "paper", "8 in Figs 5 and 6, 6 in Fig 9, "
+                          "15 in Fig 10; in each both layers are extended"),
+        "large": Setting([large for large, _ in runs.values()] if full else [[200, 200]],
+                         "ours", "[1000, 1000] in Fig 10; not said in Fig 5, ours"),
         "longer": Setting(3 if full else 2, "ours", "times as many steps for fixed networks of "
                           "the same widths, to compare at equal time"),
+        "starts": Setting([len(some) for _, some in runs.values()] if full else [len(seeds)],
+                          "paper", "how many of the seeds; the paper 20, ours 5 with 15 rounds"),
     }  # fmt: skip
 
 
 def compute(settings: Settings, run: Any) -> dict[str, Any]:
     found = {}
-    steps, large = settings["steps"].value, settings["large"].value
-    for rate in settings["rates"].value:
-        grown = run(tiny_digits.trained, tiny_digits.growths(settings, rate))
-        widths = [[int(w) for w in result["widths"][-1]] for result in grown]
-        more = {"rounds": 0, "interval": 0}
-        same = tiny_digits.growths(settings, rate, **more)
-        for cell, final in zip(same, widths, strict=True):
-            cell |= {"widths": final, "steps": settings["longer"].value * steps}
-        wide = tiny_digits.growths(settings, rate, **more, widths=large)
-        found[rate] = {
+    steps, (rate,) = settings["steps"].value, settings["rates"].value
+    asked = (settings[name].value for name in ("rounds", "large", "starts"))
+    for rounds, large, starts in zip(*asked, strict=True):
+        growths = tiny_digits.growths(settings, rate, rounds=rounds)[:starts]
+        grown = run(tiny_digits.trained, growths)
+        fixed = tiny_digits.growths(settings, rate, rounds=0, interval=0)[:starts]
+        same = [
+            {**cell, "steps": settings["longer"].value * steps, "widths": final(result)}
+            for cell, result in zip(fixed, grown, strict=True)
+        ]
+        found[rounds] = {
             "growth": grown,
             "same widths": run(tiny_digits.trained, same),
-            "large": run(tiny_digits.trained, wide),
+            "large": run(tiny_digits.trained, [{**cell, "widths": large} for cell in fixed]),
         }
-    return {"found": found, "steps": steps, "large": large}
+    return {"found": found, "steps": steps}
+
+
+def final(result: dict[str, Any]) -> list[int]:
+    """The widths in the end."""
+    return [int(width) for width in result["widths"][-1]]
 
 
 def horizon(arms: dict[str, Any]) -> float:
@@ -56,12 +71,11 @@ def horizon(arms: dict[str, Any]) -> float:
 
 
 def plot(data: dict[str, Any]) -> Any:
-    rates = list(data["found"])
-    figure, axes = style.panels(len(rates), 2, size=(style.PAGE, 0.5 + 2.4 * len(rates)),
+    rows = len(data["found"])
+    figure, axes = style.panels(rows, 2, size=(style.PAGE, 0.5 + 2.3 * rows),
                                 squeeze=False, sharey="row")  # fmt: skip
-    for row, rate in zip(axes, rates, strict=True):
-        arms = data["found"][rate]
-        end = horizon(arms)
+    for row, (rounds, arms) in zip(axes, data["found"].items(), strict=True):
+        end, widths = horizon(arms), final(arms["growth"][0])
         for name, look in LOOKS.items():
             tests, times = tiny_digits.by_seed(arms[name], "test"), tiny_digits.clock(arms[name])
             steps = arms[name][0]["steps"]
@@ -72,14 +86,16 @@ def plot(data: dict[str, Any]) -> Any:
                 axis.fill_between(x[shown], middle - spread, middle + spread, color=look["color"],
                                   alpha=0.2, linewidth=0)  # fmt: skip
         row[0].set(xlabel="steps of Adam", ylabel="accuracy on the tests",
-                   title=f"learning rate {rate:g}")  # fmt: skip
-        row[1].set(xlabel="seconds of one processor, growing included", title="the same by time")
+                   title=f"{rounds} rounds, to {widths}")  # fmt: skip
+        row[1].set(xlabel="seconds of one processor, growing included",
+                   title=f"large: {final(arms['large'][0])}")  # fmt: skip
     style.legend(figure, axes[0, 0])
     return figure
 
 
 def claims(data: dict[str, Any]) -> list[Claim]:
-    return [claim for rate, arms in data["found"].items() for claim in _claims(rate, arms, data)]
+    found = data["found"].items()
+    return [claim for rounds, arms in found for claim in _claims(rounds, arms, data)]
 
 
 DEPENDS = {
@@ -95,7 +111,7 @@ DEPENDS = {
 }
 
 
-def _claims(rate: float, arms: dict[str, Any], data: dict[str, Any]) -> list[Claim]:
+def _claims(rounds: int, arms: dict[str, Any], data: dict[str, Any]) -> list[Claim]:
     end, steps, judged = horizon(arms), data["steps"], []
     now = {name: tiny_digits.at_step(results, steps) for name, results in arms.items()}
     then = {
@@ -122,7 +138,7 @@ def _claims(rate: float, arms: dict[str, Any], data: dict[str, Any]) -> list[Cla
                 str(part): _points(gain) for part, gain in by_time.items()
             },
         }
-        ends = f"; learning rate {rate:g}"
+        ends = f"; {rounds} rounds"
         for what, gain, seen in (("steps", by_step, number), ("time", by_time[1.0], timed)):
             depends = DEPENDS[f"{what}, {rival}"]
             judged += [
@@ -146,13 +162,13 @@ def _claims(rate: float, arms: dict[str, Any], data: dict[str, Any]) -> list[Cla
         Claim.judged(
             ID,
             "the large network takes more time than growth for as many steps, growing included; "
-            f"learning rate {rate:g}",
+            f"{rounds} rounds",
             taken["large"] > taken["growth"],
             number={
                 "seconds, mean": {name: float(values.mean()) for name, values in taken.items()},
                 "of which growing": float((taken["growth"] - _training(arms["growth"])).mean()),
-                "large": data["large"],
-                "final widths": arms["growth"][0]["widths"][-1].tolist(),
+                "large": final(arms["large"][0]),
+                "final widths": final(arms["growth"][0]),
             },
             depends_on=DEPENDS["large"],
         )
@@ -186,8 +202,8 @@ def _points(gain: np.ndarray) -> list[float]:
 
 def tables(data: dict[str, Any]) -> dict[str, Any]:
     rows = [
-        (rate, name, seed, int(step), seconds, float(loss), float(test))
-        for rate, arms in data["found"].items()
+        (rounds, name, seed, int(step), seconds, float(loss), float(test))
+        for rounds, arms in data["found"].items()
         for name, results in arms.items()
         for seed, result in enumerate(results)
         for step, seconds, loss, test in zip(
@@ -195,22 +211,22 @@ def tables(data: dict[str, Any]) -> dict[str, Any]:
             strict=True,
         )
     ]  # fmt: skip
-    header = ("rate", "network", "seed", "step", "seconds_measured", "loss", "accuracy")
+    header = ("rounds", "network", "seed", "step", "seconds_measured", "loss", "accuracy")
     return {"curves": (header, rows)}
 
 
 def summary(data: dict[str, Any]) -> str:
     """Accuracies at equal steps and at equal time."""
     lines = []
-    for rate, arms in data["found"].items():
+    for rounds, arms in data["found"].items():
         end = horizon(arms)
-        lines.append(f"rate {rate:g}; {data['steps']} steps; {end:.2f} s")
+        lines.append(f"{rounds} rounds; {data['steps']} steps; {end:.2f} s")
         for name, results in arms.items():
             by_step, by_time = (
                 tiny_digits.at_step(results, data["steps"]), tiny_digits.at_time(results, end)
             )  # fmt: skip
             lines.append(
-                f"{name:12s} {results[0]['widths'][-1].tolist()!s:11s} by step {by_step.mean():.4f}"
+                f"{name:12s} {final(results[0])!s:11s} by step {by_step.mean():.4f}"
                 f" +- {by_step.std():.4f}, by time {by_time.mean():.4f} +- {by_time.std():.4f}, "
                 f"{tiny_digits.clock(results)[-1]:.2f} s"
             )
