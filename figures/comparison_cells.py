@@ -27,14 +27,17 @@ from refgrow import (
     s3d,
     splitlbi,
     tiny,
+    tiny_growth,
     train,
 )
 
-GROWING = ("S2D", "S3D", "TINY", "GradMax", "random", "random, with update")
+GROWING = ("S2D", "S3D", "TINY", "TINY, cutoff", "GradMax", "random", "random, with update")
 PRUNING, FIXED = "SplitLBI", "fixed"
 METHODS = (*GROWING, PRUNING, FIXED)
 COLUMNS = ("width", "parameters", "loss", "test loss", "accuracy", "largest weight", "seconds",
            "deciding")  # fmt: skip
+
+CUTOFFS = {"TINY": None, "TINY, cutoff": tiny_growth.STABLE}  # None: exact solutions, as the paper
 
 Task = Mapping[str, Any]
 
@@ -92,13 +95,14 @@ def decision(method: str, k: int, rng: np.random.Generator) -> Callable[..., gro
     found: dict[str, Callable[..., growth.Plan]] = {
         "S2D": _searched(partial(s2d.decide, most=k)),
         "S3D": _searched(partial(s3d.decide, most=k, c=3.0, copies=2)),
-        "TINY": _always(partial(tiny.decide, layer=0, most=k)),
         "GradMax": partial(baselines.gradmax, layer=0, k=k),
         "random": _searched(partial(baselines.random_neurons, **drawn)),
         "random, with update": _searched(
             partial(baselines.random_neurons, old_weights="sequential", **drawn)
         ),
     }
+    for name, cutoff in CUTOFFS.items():
+        found[name] = _always(partial(tiny.decide, layer=0, most=k, cutoff=cutoff))
     return found[method]
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from figures import comparison, comparison_cells
-from refgrow import growth, losses, train
+from figures import comparison, comparison_cells, style
+from refgrow import growth, losses, tiny, tiny_growth, train
 
 RBF = {
     "data": "RBF", "loss": "squared", "samples": 60, "tests": 40, "batch_size": None,
@@ -65,7 +65,7 @@ def test_all_take_the_same_number_of_steps(monkeypatch):
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("method", ["S3D", "TINY", "random", "SplitLBI"])
+@pytest.mark.parametrize("method", ["S3D", "TINY", "TINY, cutoff", "random", "SplitLBI"])
 def test_the_same_seed_gives_the_same_losses(method):
     once, again, other = run(RBF, method), run(RBF, method), run(RBF, method, seed=1)
     for name in UNTIMED:
@@ -93,7 +93,7 @@ def test_a_path_that_finds_nothing_leaves_no_row():
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("method", ["S2D", "S3D", "TINY", "random", "random, with update"])
+@pytest.mark.parametrize("method", [m for m in comparison_cells.GROWING if m != "GradMax"])
 def test_sizes_lower_the_loss_and_gradmax_changes_nothing(method):
     X, Y, *_ = comparison_cells.problem(RBF, 3)
     network, loss = comparison_cells.start(RBF, 3, 3), losses.get("squared")
@@ -132,6 +132,24 @@ def test_tiny_adds_small_neurons_without_a_move_where_no_amplitude_helps():
 
         assert comparison_cells._always(decide)(None, None, None, None) is small
         assert asked == [{"line_search": True}, {"old_weights": "fixed"}]
+
+
+def test_the_cutoff_is_the_one_that_is_stated_and_bounds_the_move():
+    stated = comparison.settings(True)["cutoff"].value
+    assert stated == {"TINY": None, "TINY, cutoff": tiny_growth.STABLE} and tiny_growth.STABLE > 0
+    X, Y, *_ = comparison_cells.problem(RBF, 2)
+    network, loss = comparison_cells.start(RBF, 2, 6), losses.get("squared")
+    hidden = np.tanh(X @ network.arrays[0][:, :-1].T + network.arrays[0][:, -1])
+    B = np.column_stack([hidden, np.ones(len(X))])
+    # A solution without singular values below cutoff * |B| is at most |V| / (cutoff * |B|).
+    bound = np.linalg.norm(Y - network(X)) / tiny_growth.STABLE / np.linalg.norm(B, 2)
+    for method, cutoff in stated.items():
+        plan = comparison_cells.decision(method, 1, np.random.default_rng(0))(network, X, Y, loss)
+        direct = tiny.decide(network, X, Y, loss, layer=0, most=1, line_search=True, cutoff=cutoff)
+        [move] = [edit.direction for edit in plan.edits if isinstance(edit, growth.Move)]
+        [same] = [edit.direction for edit in direct.edits if isinstance(edit, growth.Move)]
+        np.testing.assert_array_equal(move, same)
+        assert (plan.size * np.linalg.norm(move) > bound) == (method == "TINY")
 
 
 # ---- data ----------------------------------------------------------------------------------------
@@ -178,13 +196,24 @@ def test_verdicts_of_the_comparison():
         return [claim.share for claim in comparison.claims(data)]
 
     data = compared(TINY=0.1, fixed=0.3, SplitLBI=0.4)
-    assert shares(data) == [1, 5 / 6, 1, 1, 1, 1, 0, 0]
+    assert shares(data) == [1, 6 / 7, 1, 1, 1, 1, 0, 0, *[0] * 6]
     data = compared(TINY=0.6, S3D=0.7, SplitLBI=0.6, fixed=0.1)  # Negative control: all turned.
     runs = data["task"]["runs"]
     runs["S2D"] = [result(0.5, deciding=0.2)]
     runs["fixed"] = [result(0.1, seconds=2.0)]
-    assert shares(data) == [0, 1, 0, 0, 0, 0, 1, 1]
+    assert shares(data) == [0, 1, 0, 0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 1]
     assert {claim.statement for claim in comparison.claims(data)} == set(comparison.STATEMENTS)
+
+
+def test_verdicts_on_the_cutoff():
+    def shares(data):
+        return [claim.share for claim in comparison.claims(data)][-6:]
+
+    data = compared(**{"TINY, cutoff": 0.1, "random": 0.2, "GradMax": 0.05, "TINY": 0.3})
+    assert shares(data) == [1, 0, 1] * 2
+    for kept in data["task"]["runs"]["TINY, cutoff"]:
+        kept["test loss"] = np.array([1.0, 0.5])  # of the others: twice their loss on samples
+    assert shares(data) == [1, 0, 1, 0, 0, 1]
 
 
 def test_the_best_rate_of_each_method_is_taken():
@@ -206,6 +235,22 @@ def test_all_methods_have_a_look_and_measured_seconds_stand_apart():
     assert "seconds" in tables["measured"][0] and "seconds" not in tables["losses"][0]
     assert all(len(row) == len(head) for head, rows in tables.values() for row in rows)
     assert "seconds" in comparison.summary(compared())
+
+
+def drawn(**losses_of):
+    """The panels of the figure, as methods and limits."""
+    with style.applied():
+        return comparison.plot(compared(**losses_of) | {"other": compared()["task"]}).axes
+
+
+def test_who_leaves_a_panel_is_named_and_the_others_fill_it():
+    axes = drawn(**{"TINY": 1e8, "random, with update": 1e3, "fixed": 0.01})
+    for axis in axes[:3]:  # all start at 1
+        assert axis.get_title() == "above: TINY; random, with update"
+        low, high = axis.get_ylim()
+        assert high == 2 and 0.001 < low < 0.01
+    for axis in (*axes[3:], *drawn(TINY=0.9)[:3]):  # at most 1.8 on tests: nobody leaves
+        assert axis.get_title() == "" and axis.get_autoscaley_on()
 
 
 def test_cells_are_told_all_they_depend_on():
