@@ -562,10 +562,10 @@ def decide(
         slope at zero, can be positive where the neurons help only once the old weights have moved.
         Where the neurons lower it at no size, the plan is the move alone, or has no edits.
     cutoff : float, optional
-        Ours; the paper has none. As for `best_update` and `best_neurons`. After some growths the
-        inputs of a layer are nearly dependent, for small neurons are nearly linear in the layer
-        below. Exact solutions then are large weights that cancel: right as long as nothing below
-        moves, which the next steps of training do. 0.01 keeps a loop of growth stable.
+        Ours; the paper has none. As for `best_update` and `best_neurons`. Neurons of late growths
+        are small, and exact solutions read them with weights of the inverse size: right as long as
+        nothing below moves, which the next steps of training do, by far more than such a neuron's
+        fan-in. 0.01 keeps a loop of growth stable.
 
     Returns
     -------

@@ -7,11 +7,12 @@ estimated on samples drawn anew, the more of them the wider the network. A layer
 is found, or nothing that lowers the loss, is passed over; where only the move of old weights lowers
 it, they move and no neuron is added.
 
-The print leaves open what happens after many rounds. New neurons are small, so they are nearly
-linear in the layer below and the inputs of the next layer nearly dependent; exact solutions are
-then large weights that cancel. They lower the loss, on new samples too, until the layer below
-moves: a few steps of Adam later the cancellation is gone and with it the network. `cutoff` is the
-remedy, ours; the paper's solution is `cutoff=None`.
+The print leaves open what happens after many rounds. The less is left to close, the smaller are the
+new neurons, and exact solutions read them with weights of the inverse size. That lowers the loss,
+on new samples too, until the layer below moves: Adam moves every weight by about its rate, hundreds
+of times such a neuron's fan-in, and the large weights read something else. Neurons that have moved
+alike are alike, so that the next exact solutions are large weights that cancel, too. `cutoff` is
+the remedy, ours; the paper's solution is `cutoff=None`.
 
 Source: TINY section 4, appendix C
 """

@@ -7,7 +7,7 @@ import laws
 import numpy as np
 import pytest
 
-from refgrow import growth, least_squares, losses, networks, tiny
+from refgrow import growth, least_squares, losses, networks, tiny, train
 
 # A cut through moments knows singular values at the cut to rounding over its square.
 CLOSE = {0.3: 1e-11, 0.01: 1e-9, 1e-3: 1e-7, 1e-8: 1e-5}
@@ -129,6 +129,63 @@ def test_exact_updates_of_nearly_dependent_inputs_do_not_survive_a_few_steps(evi
     assert found["exact"][1] > 10 * found["exact"][0]  # More is lost than was gained.
     assert abs(found["cut"][1]) < 0.1 * found["cut"][0]
     assert found["exact"][2] > 100 * found["cut"][2]
+
+
+def short_columns(activation, seed, n=300):
+    """Three neurons of usual size and three small ones, fewer than inputs, bent at the mean."""
+    rng = np.random.default_rng(seed)
+    X, Y = rng.uniform(size=(n, 8)), rng.integers(0, 3, size=n)
+    W = rng.normal(size=(6, 8)) * np.repeat([1.0, 1e-6], 3)[:, None]
+    fan_in = np.column_stack([W, -W @ X.mean(axis=0)])
+    return networks.MLP([fan_in, rng.normal(size=(3, 7)) / 3], activation), X, Y
+
+
+@pytest.mark.statement("TINY-cutoff-new")
+@pytest.mark.parametrize("activation", ["selu", "tanh"])
+@pytest.mark.parametrize("seed", range(2))
+def test_small_neurons_are_read_with_large_weights_that_need_not_cancel(evidence, activation, seed):
+    """Short columns, not dependent ones: the weights survive what is small beside the neurons."""
+    network, X, Y = short_columns(activation, seed)
+    B = network.forward(X).inputs[1]
+    singular = np.linalg.svd(B / np.linalg.norm(B, axis=0), compute_uv=False)
+    assert singular[-1] > 0.1 * singular[0] and np.linalg.cond(B) > 1e6
+    found = {}
+    for name, cutoff in (("exact", None), ("cut", 0.01)):
+        plan = tiny.decide(network, X, Y, "softmax_cross_entropy", layer=0, line_search=True,
+                           size=1.0, cutoff=cutoff)  # fmt: skip
+        grown = growth.apply(network, plan)
+        (U,) = (edit.direction for edit in plan.edits if isinstance(edit, growth.Move))
+        parts = np.sqrt(((np.linalg.norm(B, axis=0) * U) ** 2).sum())
+        first = grown.arrays[0]
+        signs = np.random.default_rng(1).choice([-1.0, 1.0], size=first.shape)
+        own = np.linalg.norm(first, axis=1, keepdims=True) / np.sqrt(first.shape[1])
+        moved, _ = train.fit(grown, X, Y, "softmax_cross_entropy", steps=20, learning_rate=1e-3,
+                             batch_size=100, rng=0)  # fmt: skip
+        steps = np.linalg.norm(moved.arrays[0] - first, axis=1) / np.linalg.norm(first, axis=1)
+        assert steps[:3].max() < 0.1 and steps[3:6].min() > 100
+        after = mean_loss(grown, X, Y)
+        found[name] = {
+            "gained": mean_loss(network, X, Y) - after,
+            "parts over the whole": parts / np.linalg.norm(B @ U.T),
+            "weights": np.abs(grown.arrays[1]).max(),
+            "lost where neurons move by 1 %": mean_loss(
+                networks.MLP([first + 0.01 * own * signs, grown.arrays[1]], activation), X, Y
+            ) - after,
+            "lost where weights move by 0.001": mean_loss(
+                networks.MLP([first + SHAKES * signs, grown.arrays[1]], activation), X, Y
+            ) - after,
+            "lost by training": mean_loss(moved, X, Y) - after,
+        }  # fmt: skip
+    evidence(**{name: list(numbers.values()) for name, numbers in found.items()})
+    exact, cut = found["exact"], found["cut"]
+    assert exact["weights"] > 1e4 and exact["parts over the whole"] < 2  # Nothing cancels.
+    assert abs(exact["lost where neurons move by 1 %"]) < 0.1 * exact["gained"]
+    assert exact["lost where weights move by 0.001"] > 10 * exact["gained"]
+    assert exact["lost by training"] > 10 * exact["gained"]
+    # Negative control: small weights do not mind, though the small neurons move as far.
+    assert cut["weights"] < 10 and cut["gained"] > 0.5 * exact["gained"]
+    assert abs(cut["lost where weights move by 0.001"]) < 0.1 * cut["gained"]
+    assert cut["lost by training"] < 0.1 * cut["gained"]
 
 
 @pytest.mark.parametrize("old_weights", ["sequential", "joint", "fixed"])
