@@ -165,7 +165,7 @@ def claims(data: dict[str, Any]) -> list[Claim]:
             (measured == data["rank"]).all(axis=2)[:, 1:].ravel(),
             number={"grown": measured[0].tolist(), "predicted": data["rank"].tolist()},
             depends_on="On how many: once layer 1 has more neurons than there are pixels that "
-            "vary, most of them nearly linear, what is left for others is rounding.",
+            "vary, what is left for others is rounding.",
         ),
         Claim.judged(
             ID,
