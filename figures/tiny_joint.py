@@ -188,8 +188,9 @@ def claims(data: dict[str, Any]) -> list[Claim]:
             "one after the other keeps at least half of the joint gain",
             share >= 0.5,
             number=gains,
-            depends_on="On how linear a layer's neurons are: small ones of tanh nearly, those of selu "
-            "at any size to some 15 %, and where one is, the spans of B_prev and B nearly meet.",
+            depends_on="On how linear a layer's neurons are: small ones of tanh nearly, those of "
+            "selu at any size to some 15 %, and where one is, the spans of B_prev and B nearly "
+            "meet.",
         ),
         Claim.judged(
             ID,
