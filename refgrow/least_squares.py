@@ -26,7 +26,9 @@ PIVOT_MOMENTS = 1e-12
 PASSES = 5  # of refinement, before it is given up
 CONVERGED = 1e-14  # the error left after a pass, relative to V
 ACCEPTED = 1e-11  # the same where rounding stops it
-ROWS = 1024  # a block of activations that stays in the cache while it is used twice
+# Numbers in a block of activations, which is used twice while it is in the cache. Larger ones fit,
+# too, but for few right-hand sides OpenBLAS may take half the time where matrices are small.
+BLOCK = 50_000
 NEAR = 1e-2  # distance to the others from which on combinations lose digits that matter
 FAR = 1e6  # from where on a rough estimate will do
 RESOLVED = 1e-5  # singular values, relative to the norm, whose squares the moments know to 1e-6
@@ -84,7 +86,7 @@ def regress(
 
     Source: TINY Prop 3.1 (TINY-Prop-3.1), appendix B.3 (TINY-B.3).
     """
-    live = _live(B)
+    live = np.flatnonzero(B.any(axis=0))
     if not len(live):
         none = np.zeros((B.shape[1], V.shape[1]))
         return Regression(none, none[:1], 0, 0.0)
@@ -159,16 +161,6 @@ def _triangle(A: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.qr(A, mode="r"))
 
 
-def _live(B: np.ndarray) -> np.ndarray:
-    """The columns that are not zero throughout; a few rows show it of most."""
-    dead: np.ndarray = np.arange(B.shape[1])
-    row, rows = 0, 16
-    while row < len(B) and len(dead):
-        dead = dead[~B[row : row + rows][:, dead].any(axis=0)]
-        row, rows = row + rows, min(4 * rows, ROWS)
-    return np.delete(np.arange(B.shape[1]), dead)
-
-
 def _by_factors(
     B: np.ndarray, V: np.ndarray, cutoff: float | None, relative: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray, int]:
@@ -193,7 +185,8 @@ def _by_moments(
     """
     n, q = B.shape
     with np.errstate(over="ignore", invalid="ignore"):
-        S, N = B.T @ B, B.T @ V
+        # V.T @ B takes two thirds of the time of B.T @ V, and so with W.T @ B.T below.
+        S, N = B.T @ B, (V.T @ B).T
         total = S.trace()
     if not 1 / MODERATE < total < MODERATE or not np.abs(N).max() < MODERATE:
         return None
@@ -202,8 +195,7 @@ def _by_moments(
     normal = _Normal.of(S, dead, PIVOT)
     if normal.smallest(lowest) <= lowest:
         return None
-    near = len(normal.rest) > 0 and normal.factor.diagonal().min() < NEAR
-    if near:
+    if len(normal.rest) and normal.factor.diagonal().min() < NEAR:
         normal = normal.corrected(B)
     kept, rest, p = normal.kept, normal.rest, V.shape[1]
     goals = V
@@ -217,9 +209,6 @@ def _by_moments(
     sizes = np.sqrt(np.einsum("ij,ij->j", goals, goals))
     sizes[p:] = np.sqrt(len(rest))
     image = _refine(B, goals, W, normal, sizes)
-    if near and image is not None:
-        normal.spread(W[:, :p])
-        image = _refine(B, goals, W, normal, sizes)
     if image is None:
         return None
     left = np.linalg.norm(image[:, p:], axis=0)
@@ -234,21 +223,33 @@ def _by_moments(
 def _refine(
     B: np.ndarray, goals: np.ndarray, W: np.ndarray, normal: "_Normal", sizes: np.ndarray
 ) -> np.ndarray | None:
-    """Corrects W in place by the residual of the activations, until it stands; B W, or None."""
+    """Corrects W in place by the residual of the activations, until it stands; B W, or None.
+
+    Its moves are of least norm, so W remains what it was in this respect.
+    """
     before, image = sizes, np.zeros_like(goals)
     for _ in range(PASSES if normal.rank else 0):
-        gradient = np.zeros_like(W)
-        for rows in (slice(a, a + ROWS) for a in range(0, len(B), ROWS)):
-            image[rows] = B[rows] @ W
-            gradient += B[rows].T @ (goals[rows] - image[rows])
-        step = normal.half(gradient)
+        step = normal.half(_gradient(B, goals, W, image))
         moved = np.linalg.norm(step, axis=0)
-        W[normal.kept] += normal.other_half(step)
+        move = np.zeros_like(W)
+        move[normal.kept] = normal.other_half(step)
+        normal.spread(move)
+        W += move
         # It falls by the same factor a pass, so this is what the next one would move.
         if (moved * moved <= CONVERGED * sizes * before).all():
-            return image if (moved <= CONVERGED * sizes).all() else B @ W
+            return image if (moved <= CONVERGED * sizes).all() else (W.T @ B.T).T
         before = moved
-    return B @ W if (before <= ACCEPTED * sizes).all() else None
+    return (W.T @ B.T).T if (before <= ACCEPTED * sizes).all() else None
+
+
+def _gradient(B: np.ndarray, goals: np.ndarray, W: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """B^T (goals - B W), and B W into image."""
+    gradient = np.zeros_like(W)
+    length = max(BLOCK // B.shape[1], W.shape[1])
+    for rows in (slice(a, a + length) for a in range(0, len(B), length)):
+        image[rows] = B[rows] @ W
+        gradient += B[rows].T @ (goals[rows] - image[rows])
+    return gradient
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,19 +278,21 @@ class _Normal:
         scaled = S[np.ix_(live, live)] if len(live) < len(S) else S
         scaled *= 1 / norms[live]
         scaled *= 1 / norms[live, None]
-        # The transpose: what C calls lower, Fortran calls upper; no copy is made.
-        factor, order, rank, _ = lapack.dpstrf(scaled.T, tol=tolerance, lower=1, overwrite_a=1)
+        # The transpose is what Fortran expects; no copy is made.
+        factor, order, rank, _ = lapack.dpstrf(scaled.T, tol=tolerance, overwrite_a=1)
         places = live[order - 1]
         kept, rest = places[:rank], places[rank:]
-        L = np.asfortranarray(factor[:rank, :rank])
-        combination, _ = lapack.dtrtrs(L, factor[rank:, :rank].T, lower=1, trans=1)
+        R = np.asfortranarray(factor[:rank, :rank])
+        combination = lapack.dtrtrs(R, factor[:rank, rank:])[0]
         combination *= norms[rest] / norms[kept, None]
-        return cls(L, kept, rest, norms, combination)
+        return cls(R, kept, rest, norms, combination)
 
     def corrected(self, B: np.ndarray) -> Self:
         """With the combinations refined by the activations: least norm rests on them."""
-        left = B[:, self.rest] - B[:, self.kept] @ self.combination
-        gradient = B.T @ left
+        W = np.zeros((B.shape[1], len(self.rest)))
+        W[self.rest], W[self.kept] = -np.eye(len(self.rest)), self.combination
+        nothing = np.zeros((len(B), len(self.rest)))
+        gradient = _gradient(B, nothing, W, nothing.copy())
         return replace(self, combination=self.combination + self.other_half(self.half(gradient)))
 
     @property
@@ -308,21 +311,21 @@ class _Normal:
         rough = float(self.factor.diagonal().min() * self.norms[self.kept].min())
         if rough > FAR * lowest:
             return rough
-        reciprocal, _ = lapack.dtrcon(self.factor, uplo="L")
+        reciprocal, _ = lapack.dtrcon(self.factor)
         return float(reciprocal * self.norms[self.kept].min())
 
     def half(self, N: np.ndarray) -> np.ndarray:
-        """L^-1 N: of the norm of the move of the activations, column by column."""
+        """R^-T N: of the norm of the move of the activations, column by column."""
         from scipy.linalg import lapack
 
         scaled = N[self.kept] / self.norms[self.kept, None]
-        return lapack.dtrtrs(self.factor, scaled, lower=1)[0]
+        return lapack.dtrtrs(self.factor, scaled, trans=1)[0]
 
     def other_half(self, M: np.ndarray) -> np.ndarray:
-        """L^-T M: weights of the columns kept."""
+        """R^-1 M: weights of the columns kept."""
         from scipy.linalg import lapack
 
-        return lapack.dtrtrs(self.factor, M, lower=1, trans=1)[0] / self.norms[self.kept, None]
+        return lapack.dtrtrs(self.factor, M)[0] / self.norms[self.kept, None]
 
     def solve(self, N: np.ndarray, W: np.ndarray) -> None:
         """Into W, the solution of S W = N of least norm."""

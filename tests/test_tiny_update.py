@@ -4,6 +4,8 @@ The regression behind them is held against projections in extended precision, on
 break it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import oracles
 import pytest
@@ -246,8 +248,57 @@ def test_least_norm_does_not_lose_half_the_digits(monkeypatch):
         return np.abs(fast[0] - right[0]).max() / size(right[0])
 
     assert error() <= 1e-9
-    monkeypatch.setattr(least_squares, "NEAR", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(least_squares, "NEAR", 0.0)
+        assert error() > 1e-8
+    moves_of_kept_columns_only(monkeypatch)
     assert error() > 1e-8
+
+
+def moves_of_kept_columns_only(monkeypatch):
+    """Negative control: the refinement corrects B W, but not by weights of least norm."""
+    refine = least_squares._refine
+
+    def alone(B, goals, W, normal, sizes):
+        nothing = replace(normal, combination=normal.combination[:, :0])
+        return refine(B, goals, W, nothing, sizes)
+
+    monkeypatch.setattr(least_squares, "_refine", alone)
+
+
+@pytest.mark.parametrize("rank", [9, 6])
+def test_the_smallest_singular_value_is_estimated(rank):
+    """Of the columns kept, also where the factor is a part of what LAPACK returned."""
+    rng = np.random.default_rng(rank)
+    B = rng.normal(size=(30, rank)) * np.geomspace(1, 1e-3, rank)
+    B = np.hstack([B, B @ rng.normal(size=(rank, 9 - rank))])
+    normal = least_squares._Normal.of(B.T @ B, 1e-12, least_squares.PIVOT)
+    assert normal.rank == rank
+    kept = B[:, normal.kept]
+    right = np.linalg.svd(kept / normal.norms[normal.kept], compute_uv=False)[-1]
+    right *= normal.norms[normal.kept].min()
+    for lowest in (1e-3 * right, 1e-30):  # LAPACK's estimate, the rough one
+        assert right / rank <= normal.smallest(lowest) <= 10 * right
+
+
+def test_activations_are_passed_over_in_blocks(monkeypatch):
+    rng = np.random.default_rng(5)
+    B, V, W = rng.normal(size=(50, 7)), rng.normal(size=(50, 3)), rng.normal(size=(7, 3))
+    for numbers in (1, 7 * 8, 7 * 50, 10**6):  # blocks of 3, 8, 50 rows and one that is too long
+        monkeypatch.setattr(least_squares, "BLOCK", numbers)
+        image = np.full_like(V, np.nan)
+        gradient = least_squares._gradient(B, V, W, image)
+        np.testing.assert_allclose(image, B @ W, rtol=0, atol=1e-13)
+        np.testing.assert_allclose(gradient, B.T @ (V - B @ W), rtol=0, atol=1e-12)
+
+
+def test_a_column_that_is_not_zero_once_is_not_dead():
+    rng = np.random.default_rng(6)
+    B, V = np.zeros((2000, 3)), rng.normal(size=(2000, 1))
+    B[:, 0], B[-1, 1] = 1.0, 1e-3
+    update = tiny.best_update(B, V)
+    np.testing.assert_allclose((B @ update.T)[-1], V[-1], rtol=1e-12)
+    assert update[0, 2] == 0
 
 
 # Definition 3.1: the lack of expressivity -------------------------------------------------------
