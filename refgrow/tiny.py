@@ -31,6 +31,7 @@ DOUBLINGS = 14  # where the loss falls for ever, as on separable classes, there 
 NARROWINGS = 6  # of the bracket of a line search: the minimum to a hundredth of the size
 ROUNDINGS = 64  # by which a loss must be lower to be lower
 EXPLAINED = 1e-10  # the share of B_prev's norm down to which B is taken to explain a column
+FAINTEST = 1e-290  # sums of squares below have lost digits
 GROSS = 1e-2  # by which moments may contradict each other, relative to the larger
 EXPLAINED_MOMENTS = 1e-10  # the same for its square, which is all that moments know
 
@@ -159,7 +160,9 @@ def best_neurons(B_prev: Any, V: Any, k: int, *, cutoff: float | None = None) ->
     return _neurons(least_squares.regress(B_prev, V, relative=_checked_cutoff(cutoff)), k)
 
 
-def best_neurons_from_moments(S: Any, N: Any, k: int) -> Neurons:
+def best_neurons_from_moments(
+    S: Any, N: Any, k: int, *, cutoff: float | None = None
+) -> Neurons:  # fmt: skip
     """The best neurons, from second moments that may have been summed over many batches.
 
     Moments hold half the digits of the activations: strengths carry an error of the order of the
@@ -174,6 +177,8 @@ def best_neurons_from_moments(S: Any, N: Any, k: int) -> Neurons:
         B_prev^T V / n.
     k : int
         1 <= k <= p.
+    cutoff : float, optional
+        As for `best_neurons`; moments tell no singular values below 1e-6 of the largest.
 
     Returns
     -------
@@ -192,6 +197,7 @@ def best_neurons_from_moments(S: Any, N: Any, k: int) -> Neurons:
         raise ValueError(f"S must be one matrix of shape (q, q); got shape {S.shape}.")
     N = validation.as_array(N, "N", (len(S), "p"), hint="S and N have one row an input.")
     k = validation.as_integer(k, "k", at_least=1, at_most=N.shape[1])
+    cutoff = _checked_cutoff(cutoff)
     regression = least_squares.regress_moments(S, N)
     norms = np.sqrt(np.maximum(S.diagonal(), 0.0))
     off = np.abs(N - S @ regression.weights) / np.where(norms, norms, 1.0)[:, None]
@@ -201,7 +207,7 @@ def best_neurons_from_moments(S: Any, N: Any, k: int) -> Neurons:
             "S and N must be moments of the same activations: S positive semi-definite, N in the "
             f"span of its columns. N is off by {off.max() / (own.max() or 1):.2g} of its size."
         )
-    return _neurons(regression, k)
+    return _neurons(regression if cutoff is None else _from_moments(S, N, cutoff), k)
 
 
 def joint_neurons(
@@ -279,7 +285,8 @@ def best_neurons_by_lobpcg(
     Parameters
     ----------
     B_prev, V, k : as for `best_neurons`
-        B_prev of full column rank, apart from columns of zeros; more than 5 k columns.
+        B_prev of full column rank, apart from columns of zeros; so at least as many samples as
+        columns. More than 5 k columns.
     tol : float
         > 0: the residual of an eigenpair, relative to the largest eigenvalue.
     maxiter : int
@@ -293,7 +300,9 @@ def best_neurons_by_lobpcg(
     Raises
     ------
     ValueError, TypeError
-        As `best_neurons` does, for too few columns, and where the tolerance is not reached.
+        As `best_neurons` does, for too few columns, fewer samples than columns, where SciPy breaks
+        down, as it may on dependent columns, and where the tolerance is not reached. Dependent
+        columns on which it does not break down share their weights in one of many ways.
 
     Source: TINY Prop 3.3 (TINY-Prop-3.3), with omega = N^T alpha where it prints N alpha.
     """
@@ -305,36 +314,50 @@ def best_neurons_by_lobpcg(
     k = validation.as_integer(k, "k", at_least=1, at_most=V.shape[1])
     tol = validation.as_scalar(tol, "tol", above=0)
     maxiter = validation.as_integer(maxiter, "maxiter", at_least=1)
-    n, norms = len(V), np.sqrt(np.einsum("ij,ij->j", B_prev, B_prev) / len(V))
-    live = np.flatnonzero(norms)
+    n, norms = len(V), _norms(B_prev) / np.sqrt(len(V))
+    live, unit = np.flatnonzero(norms), float(np.abs(V).max()) or 1.0
     if len(live) <= 5 * k:
         raise ValueError(
             f"LOBPCG needs more than 5 k = {5 * k} columns that are not zero; B_prev has "
             f"{len(live)}. Use best_neurons."
         )
+    if n < len(live):
+        raise ValueError(
+            f"LOBPCG needs at least as many samples as columns that are not zero, or the second "
+            f"moment is singular; got {n} and {len(live)}. Use best_neurons."
+        )
     # Columns of norm one: the cheapest preconditioner.
     A = np.ascontiguousarray(B_prev[:, live]) / norms[live]
-    N = A.T @ V / n
+    N = A.T @ (V / unit) / n
     moment = LinearOperator((len(live),) * 2, matvec=lambda v: A.T @ (A @ v) / n,
                             matmat=lambda v: A.T @ (A @ v) / n, dtype=float)  # fmt: skip
     target = LinearOperator((len(live),) * 2, matvec=lambda v: N @ (N.T @ v),
                             matmat=lambda v: N @ (N.T @ v), dtype=float)  # fmt: skip
     start = np.linalg.svd(N, full_matrices=False)[0][:, :k]
     largest = float(np.linalg.norm(N, 2)) or 1.0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        _, alpha, residuals = lobpcg(
-            target, start, B=moment, tol=tol * largest, maxiter=maxiter, largest=True,
-            retResidualNormsHistory=True,
-        )  # fmt: skip
-    if not residuals[-1].max() <= 10 * tol * largest:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # What it warns of shows in the residuals.
+            _, alpha, residuals = lobpcg(
+                target, start, B=moment, tol=tol * largest**2, maxiter=maxiter, largest=True,
+                retResidualNormsHistory=True,
+            )  # fmt: skip
+        apart = np.abs(alpha.T @ moment.matmat(alpha) - np.eye(k)).max()
+    except (ValueError, np.linalg.LinAlgError) as error:
+        raise ValueError(
+            "LOBPCG broke down, as it does where columns of B_prev are dependent or nearly so. "
+            "Use best_neurons."
+        ) from error
+    if not (residuals[-1].max() <= 10 * tol * largest**2 and apart <= np.sqrt(tol)):
         raise ValueError(
             f"LOBPCG did not reach tol = {tol:g} in {maxiter} steps; the largest residual is "
-            f"{residuals[-1].max() / largest:.2g}. Raise maxiter or tol, or use best_neurons."
+            f"{residuals[-1].max() / largest**2:.2g}. Raise maxiter or tol, or use best_neurons."
         )
     weights = np.zeros((B_prev.shape[1], V.shape[1]))
-    weights[live] = (alpha @ (alpha.T @ N)) / norms[live, None]
-    return _neurons(least_squares.Regression(weights, alpha.T @ N, k, tol * largest), k)
+    weights[live] = (alpha @ (alpha.T @ N)) * unit / norms[live, None]
+    rounding = max(*B_prev.shape, V.shape[1]) * EPS * np.sqrt(_mean_square(V / unit))
+    noise = max(tol * largest, rounding)
+    return _neurons(least_squares.Regression(weights, alpha.T @ N * unit, k, noise * unit), k)
 
 
 @dataclass(frozen=True, eq=False)
@@ -386,27 +409,33 @@ class Moments:
         """For `sum`, which starts from 0."""
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
-    def best_update(self) -> np.ndarray:
+    def best_update(self, *, cutoff: float | None = None) -> np.ndarray:
         """As `best_update`: (p, q)."""
         S, N = self.own / self.n, self.goal / self.n
-        return np.ascontiguousarray(least_squares.regress_moments(S, N).weights.T)
+        return np.ascontiguousarray(_from_moments(S, N, _checked_cutoff(cutoff)).weights.T)
 
-    def lack(self) -> float:
+    def lack(self, *, cutoff: float | None = None) -> float:
         """The mean of |V - B U^T|^2 that the best update U leaves, up to half the digits."""
-        explained = np.vdot(self.best_update().T, self.goal)
+        explained = np.vdot(self.best_update(cutoff=cutoff).T, self.goal)
         return max(float(self.desired.trace() - explained), 0.0) / self.n
 
-    def best_neurons(self, k: int) -> Neurons:
-        """The best k neurons for what the best update leaves, as `best_neurons`."""
-        N = (self.previous_goal - self.cross @ self.best_update().T) / self.n
-        k = validation.as_integer(k, "k", at_least=1, at_most=len(self.desired))
-        return _neurons(least_squares.regress_moments(self.previous / self.n, N), k)
+    def best_neurons(self, k: int, *, cutoff: float | None = None) -> Neurons:
+        """The best k neurons for what the best update leaves, as `best_neurons`.
 
-    def joint_neurons(self, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        A cutoff is for both, as in `decide`.
+        """
+        N = (self.previous_goal - self.cross @ self.best_update(cutoff=cutoff).T) / self.n
+        k = validation.as_integer(k, "k", at_least=1, at_most=len(self.desired))
+        return _neurons(_from_moments(self.previous / self.n, N, _checked_cutoff(cutoff)), k)
+
+    def joint_neurons(
+        self, k: int, *, cutoff: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """As `joint_neurons`: update, fan_in, fan_out, strengths."""
         k = validation.as_integer(k, "k", at_least=1, at_most=len(self.desired))
+        cutoff = _checked_cutoff(cutoff)
         own, n = self.own / self.n, self.n
-        explained = least_squares.regress_moments(own, self.cross.T / n).weights
+        explained = _from_moments(own, self.cross.T / n, cutoff).weights
         S = self.previous / n - self.cross @ explained / n
         least = EXPLAINED_MOMENTS * self.previous.diagonal() / n
         dead = S.diagonal() <= least
@@ -414,9 +443,10 @@ class Moments:
         S[dead], S[:, dead] = 0.0, 0.0
         N = self.previous_goal / n - explained.T @ self.goal / n
         N[dead] = 0.0
-        neurons = _neurons(least_squares.regress_moments(S, N), k)
+        # A cutoff is relative to B_prev, not to what B leaves of it.
+        neurons = _neurons(_from_moments(S, N, cutoff, self.previous / n), k)
         left = self.goal / n - (self.cross.T / n) @ neurons.fan_in.T @ neurons.fan_out.T
-        update = least_squares.regress_moments(own, left).weights.T
+        update = _from_moments(own, left, cutoff).weights.T
         return np.ascontiguousarray(update), *neurons
 
 
@@ -439,7 +469,8 @@ def moments(B_prev: Any, B: Any, V: Any) -> Moments:
     Raises
     ------
     ValueError, TypeError
-        For arrays that do not fit each other, and moments that overflow.
+        For arrays that do not fit each other, and moments that overflow, or vanish though B_prev or
+        B do not.
 
     Source: TINY section 3.2, S and N (TINY-Prop-3.2-weights).
     """
@@ -448,6 +479,9 @@ def moments(B_prev: Any, B: Any, V: Any) -> Moments:
     with np.errstate(over="ignore", invalid="ignore"):
         sums = A.T @ A, A.T @ B, B.T @ B, A.T @ V, B.T @ V, V.T @ V
     networks.refuse_overflow(sums, "a second moment")
+    for name, given, S in (("B_prev", A, sums[0]), ("B", B, sums[2])):
+        if given.any() and S.trace() < FAINTEST:
+            raise ValueError(f"the squares of {name} are too small to be summed. Rescale it.")
     return Moments(len(B), *sums)
 
 
@@ -467,7 +501,9 @@ class Bottleneck(NamedTuple):
         desired - reachable, the paper's lack of expressivity over n.
     by_neurons : float
         The part of `lack` that neurons added to the layer before would remove, the old weights
-        readjusted; 0 for the first layer, which no neurons feed.
+        readjusted: the joint gain of as many as there are outputs, without a cutoff. 0 for the
+        first layer, which no neurons feed. ``decide(layer="bottleneck")`` ranks by the gain of its
+        own options, which in the paper's order is no larger.
 
     Source: TINY Def 3.1, eq 2 (TINY-Def-3.1), restricted to one layer's weights as in section 3.1.
     """
@@ -543,7 +579,9 @@ def decide(
     network : MLP, or Shallow with ridge neurons that are zero at zero
     X, Y, loss : as for `networks.check`
     layer : int, "all" or "bottleneck"
-        The hidden layer that grows; every one; or the one whose new neurons promise most.
+        The hidden layer that grows; every one; or the one whose new neurons promise most: the
+        largest sum of strengths[k]**2 of those that `old_weights`, `most` and `cutoff` let in.
+        That of `bottlenecks`, whose `by_neurons` is the joint gain of all, can be another one.
     most : int, optional
         k >= 1, the most neurons for one layer: as many as the rank by default.
     threshold : float
@@ -554,7 +592,8 @@ def decide(
         neurons for the rest, as the paper does; find both together (`joint_neurons`); or leave them
         and find neurons for all of the desired update.
     size : float
-        gamma > 0. The decrease is promised for small sizes.
+        gamma > 0. The decrease is promised for small sizes, and what is small depends on the unit
+        of the targets: see the warning.
     line_search : bool
         Choose the size, and with "sequential" first an amplitude of its own for the move, by
         `amplitude`; `size` is where the search starts. A neuron's sign at a kink is then the better
@@ -579,6 +618,15 @@ def decide(
         For options out of range, activations that are flat at zero, Shallow networks whose neurons
         are not zero at zero, and as `desired_updates` does.
 
+    Warning
+    -------
+    Not free of units. Fan-outs have length one and strengths are in the fan-ins, as in the paper.
+    With targets and output weights 100 times as large, under the squared loss, the last hidden
+    layer gets the same fan-outs and 100 times the fan-ins. Neurons of relu add 100 times as much;
+    others saturate (one of tanh adds at most one to what reads it), and a line search, which scales
+    fan-ins, is no help. Further down the desired update and the fan-ins are 10 000 times as large;
+    there it is, up to 16 384 times `size`. Bring targets to size one before training.
+
     Source: TINY Props 3.1 and 3.2, eqs 4 to 7 (TINY-Prop-3.2-loss, TINY-Eq-dev, TINY-Eq-6,
     TINY-keep). Signs, sigma'(0) and cross terms differ from the print: see the errata.
     """
@@ -598,7 +646,7 @@ def decide(
     moves = [edit for _, edits in grown for edit in edits if isinstance(edit, growth.Move)]
     adds = [edit for _, edits in grown for edit in edits if isinstance(edit, growth.Add)]
     if not adds:
-        return growth.Plan((), size, 0.0, 1, 2, "No neuron's gain is above the threshold.")
+        return growth.Plan((), size, 0.0, 1, 2, _no_gain(activity, chosen))
     if line_search:
         X, Y, loss = networks.check(network, X, Y, loss)
         value, first = partial(_mean_loss, loss, Y), 0.0
@@ -728,6 +776,18 @@ def _extension(
     return float((neurons.strengths[:kept] ** 2).sum()), edits
 
 
+def _no_gain(activity: _chain.Activity, chosen: list[int]) -> str:
+    """The message of an empty plan, and whether numbers that are too small are to blame."""
+    message = "No neuron's gain is above the threshold."
+    for layer in chosen:
+        V, norms = activity.goals[layer + 1], _norms(activity.inputs[layer])
+        if V.any() and not _mean_square(V):
+            return f"{message} The square of the desired update vanishes: rescale Y and weights."
+        if ((norms > 0) & (norms < EPS * norms.max())).any():
+            return f"{message} Some inputs are zero to rounding beside the others: rescale them."
+    return message
+
+
 def _turned(
     activity: _chain.Activity, layer: int, fan_in: np.ndarray, fan_out: np.ndarray,
     slopes: tuple[float, float, float],
@@ -762,6 +822,23 @@ def _neurons(regression: least_squares.Regression, k: int) -> Neurons:
     fan_in = fan_out @ weights.T
     networks.refuse_overflow([fan_in], "the best neurons' fan-in")
     return Neurons(fan_in, np.ascontiguousarray(fan_out.T), strengths)
+
+
+def _from_moments(
+    S: np.ndarray, N: np.ndarray, cutoff: float | None, whole: np.ndarray | None = None
+) -> least_squares.Regression:
+    """The regression by moments, without what a cutoff leaves out: relative to `whole`, or to S."""
+    if cutoff is None:
+        return least_squares.regress_moments(S, N)
+    squares, Q = np.linalg.eigh(S)
+    largest = squares[-1] if whole is None else np.linalg.eigvalsh(whole)[-1]
+    kept = squares > max(cutoff**2, least_squares.PIVOT_MOMENTS) * max(largest, 0.0)
+    if not kept.any():
+        return least_squares.Regression(np.zeros_like(N), np.zeros_like(N[:1]), 0, 0.0)
+    squares, Q = squares[kept, None], Q[:, kept]
+    root = Q.T @ N / np.sqrt(squares)
+    noise = max(N.shape) * EPS * float(np.linalg.norm(root))
+    return least_squares.Regression(Q @ (root / np.sqrt(squares)), root, len(squares), noise)
 
 
 def _mean_square(V: np.ndarray) -> float:

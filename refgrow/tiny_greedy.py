@@ -49,6 +49,7 @@ INDEPENDENT = 1e-9
 FAINTEST = 1e-150  # outputs whose squares vanish
 CANDIDATES = 2000  # neurons that are tried at a time
 ALTERNATIONS = 500
+WIDEST = 10**15  # beyond it integers are no floats
 
 
 # Section 3.4: how exact an estimate is --------------------------------------------------------
@@ -648,7 +649,8 @@ def batch_schedule(
     Returns
     -------
     (t + 1, L)
-        Not rounded to integers.
+        Not rounded to integers. Without a limit, infinite from where floats do not reach: after
+        some 200 growths by the printed rule.
 
     Raises
     ------
@@ -660,20 +662,21 @@ def batch_schedule(
     table = validation.as_array(widths, "widths", ("t + 1", "L"))
     if (table < 1).any():
         raise ValueError(f"widths must be at least 1; got {table.min():g}.")
-    inputs = validation.as_integer(inputs, "inputs", at_least=1)
-    outputs = validation.as_integer(outputs, "outputs", at_least=1)
+    inputs = validation.as_integer(inputs, "inputs", at_least=1, at_most=WIDEST)
+    outputs = validation.as_integer(outputs, "outputs", at_least=1, at_most=WIDEST)
     start = validation.as_scalar(start, "start", above=0)
     rule = validation.one_of(rule, "rule", ("printed", "afresh", "proportional"))
     ends = np.ones((len(table), 1))
     around = np.column_stack([inputs * ends, table, outputs * ends])
     largest = np.maximum(around[:, :-2], around[:, 2:])
     factors = np.vstack([np.ones(table.shape[1]), np.sqrt(largest[1:])])
-    if rule == "printed":
-        sizes = start * np.cumprod(factors, axis=0)
-    elif rule == "afresh":
-        sizes = start * factors
-    else:
-        sizes = start * largest / largest[0]
+    with np.errstate(over="ignore"):
+        if rule == "printed":
+            sizes = start * np.cumprod(factors, axis=0)
+        elif rule == "afresh":
+            sizes = start * factors
+        else:
+            sizes = start * largest / largest[0]
     most = np.inf if limit is None else validation.as_scalar(limit, "limit", above=0)
     return np.minimum(sizes, most)
 
@@ -742,9 +745,9 @@ def final_widths(
     Source: TINY section 4, appendix C (TINY-arch), Prop 3.2 (TINY-Prop-3.2-K, TINY-dead-new).
     """
     growths = validation.as_integer(growths, "growths", at_least=0)
-    inputs = validation.as_integer(inputs, "inputs", at_least=1)
-    outputs = validation.as_integer(outputs, "outputs", at_least=1)
-    now = [validation.as_integer(w, f"start[{i}]", at_least=1) for i, w in enumerate(start)]
+    inputs = validation.as_integer(inputs, "inputs", at_least=1, at_most=WIDEST)
+    outputs = validation.as_integer(outputs, "outputs", at_least=1, at_most=WIDEST)
+    now = _hidden(start, "start")
     order = validation.one_of(order, "order", ("forward", "backward", "together"))
     count = validation.one_of(count, "count", ("shape", "rank"))
     rows_of_ones = int(validation.as_bool(bias, "bias"))
@@ -823,10 +826,11 @@ def growth_cost(
 
     Source: TINY section 1 (TINY-cost), which claims that the complexity is competitive.
     """
-    sizes = [inputs, *widths, outputs]
-    sizes = [validation.as_integer(w, f"width {i}", at_least=1) for i, w in enumerate(sizes)]
+    inputs = validation.as_integer(inputs, "inputs", at_least=1, at_most=WIDEST)
+    outputs = validation.as_integer(outputs, "outputs", at_least=1, at_most=WIDEST)
+    sizes = [inputs, *_hidden(widths, "widths"), outputs]
     n = validation.as_scalar(n, "n", above=0)
-    batch = validation.as_integer(batch, "batch", at_least=1)
+    batch = validation.as_integer(batch, "batch", at_least=1, at_most=WIDEST)
     costs = []
     for before, own, p in zip(sizes, sizes[1:], sizes[2:], strict=False):
         solved = sum(
@@ -840,6 +844,15 @@ def growth_cost(
 
 
 # Helpers --------------------------------------------------------------------------------------
+
+
+def _hidden(widths: Any, name: str) -> list[int]:
+    if np.ndim(widths) != 1 or not len(widths):
+        raise ValueError(f"{name} must be one width for each hidden layer; got {widths!r}.")
+    return [
+        validation.as_integer(w, f"{name}[{i}]", at_least=1, at_most=WIDEST)
+        for i, w in enumerate(widths)
+    ]
 
 
 def _samples(B: Any, V: Any, name: str = "V") -> tuple[np.ndarray, np.ndarray]:

@@ -130,14 +130,18 @@ def grow(
     rounds : int
         >= 0: how often every hidden layer is extended.
     steps : int or callable
-        Of training before each round, and after the last; or a function of the phase, counted from
-        0, of which there is one more than rounds.
+        >= 0, of training before each round, and after the last; or a function of the phase, counted
+        from 0, of which there is one more than rounds. It is asked for all phases at the start.
     optimizer, learning_rate, batch_size
         As for `train.fit`. The optimizer starts anew in every phase.
     estimation : {"printed", "proportional", "all"}
-        How many samples a layer is estimated on: `tiny_greedy.batch_schedule`, or all.
+        How many samples a layer is estimated on. "printed", as the paper prints it: `first`, and
+        after every round sqrt(max(width below, width above)) times as many as before, soon the
+        limit. "proportional": `first` times that maximum over what it was at the start, which keeps
+        the error of the moment where it was. "all": as many as `limit` allows, whatever `first` is.
+        The first two are rules of `tiny_greedy.batch_schedule`, whose "afresh" is not offered here.
     first : float
-        > 0: how many at first.
+        > 0: how many in the first round.
     limit : int, optional
         >= 1: how many at most; never more than there are.
     most : int or callable, optional
@@ -153,7 +157,8 @@ def grow(
     earlier : Growth, optional
         The record of a run that this one continues: its widths count for the estimates' sizes.
     watch, watch_every
-        As for `train.fit_and_grow`: a phase starts with the network that has just grown.
+        As for `train.fit_and_grow`: a phase starts with the network that has just grown. Without a
+        watch its interval is looked at, and not used.
     clock : callable
         Seconds are those of this clock; `time.process_time` for the processor's.
     rng : None, int, SeedSequence or Generator
@@ -181,6 +186,13 @@ def grow(
     estimation = validation.one_of(estimation, "estimation", ESTIMATIONS)
     first = validation.as_scalar(first, "first", above=0)
     limit = len(X) if limit is None else validation.as_integer(limit, "limit", at_least=1)
+    watch_every = validation.as_integer(watch_every, "watch_every", at_least=1)
+    lengths = [
+        validation.as_integer(steps(phase), f"steps({phase})", at_least=0)
+        if callable(steps)
+        else validation.as_integer(steps, "steps", at_least=0)
+        for phase in range(rounds + 1)
+    ]
     _check(network, threshold, old_weights, cutoff, most, map_bottlenecks, earlier)
     for name, given in (("extend", extend), ("watch", watch), ("clock", clock)):
         if not (callable(given) or (given is None and name != "clock")):
@@ -197,7 +209,7 @@ def grow(
     for number in range(rounds + 1):
         timed.go()
         network, phase = train.fit(
-            network, X, Y, loss, steps=steps(number) if callable(steps) else steps,
+            network, X, Y, loss, steps=lengths[number],
             optimizer=optimizer, learning_rate=learning_rate, batch_size=batch_size, rng=batches,
             watch=None if watch is None else timed.look, watch_every=watch_every,
         )  # fmt: skip
@@ -246,10 +258,18 @@ def strengths(network: MLP, plan: growth.Plan, X: Any) -> np.ndarray:
     Raises
     ------
     ValueError, TypeError
-        For an X that does not fit.
+        For an X that does not fit, a plan that is not for this network, and several additions.
 
     Source: TINY Prop 3.2 (TINY-Prop-3.2-weights), Figs 11 and 12 (TINY-Fig-11).
     """
+    if not isinstance(network, MLP):
+        raise TypeError(f"network must be an MLP; got {type(network).__name__}.")
+    growth.apply(network, plan, 0.0)  # It says what does not fit.
+    adds = sum(isinstance(edit, growth.Add) for edit in plan.edits)
+    if adds > 1:
+        raise ValueError(
+            f"plan must have one addition, or none; got {adds}. Use a plan for one layer at a time."
+        )
     return _strengths(network, plan, network.forward(X).inputs)
 
 

@@ -338,11 +338,13 @@ def fit_and_grow(
     Raises
     ------
     ValueError, TypeError
-        As `fit` and `growth.apply` do, and for a `decide` that returns anything but a plan.
+        As `fit` and `growth.apply` do, for a `decide` that returns anything but a plan, and for
+        `steps` that returns no number of steps, at the phase where it does.
 
     Source: S2D, Algorithm 1; S3D, Algorithm 1; TINY section 4.
     """
     growths = validation.as_integer(growths, "growths", at_least=0)
+    watch_every = validation.as_integer(watch_every, "watch_every", at_least=1)
     if not callable(decide):
         raise TypeError(f"decide must be a function such as s2d.decide; got {decide!r}.")
     unknown = sorted(options.keys() - FIT_OPTIONS)
@@ -359,7 +361,10 @@ def fit_and_grow(
     plans: list[growth.Plan] = []
     deciding: list[float] = []
     while True:
-        number = steps(len(phases)) if callable(steps) else steps
+        number: Any = steps
+        if callable(steps):
+            name = f"steps({len(phases)})"
+            number = validation.as_integer(steps(len(phases)), name, at_least=0)
         network, phase = fit(network, X, Y, loss, steps=number, **options)
         began = time.perf_counter()
         phases.append(phase)

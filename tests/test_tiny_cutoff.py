@@ -234,3 +234,78 @@ def test_the_joint_cutoff_is_a_part_of_the_largest_singular_value(scale):
             more = values[1:] > other
             wrong = np.linalg.svd(Q[:, 4:][:, more].T @ V, compute_uv=False) / np.sqrt(60)
             assert np.abs(wrong[:3] / found - 1).max() > 1e-3
+
+
+# From moments -----------------------------------------------------------------------------------
+
+
+def streamed(seed, n=60):
+    """Two layers of graded singular values, and their moments in three batches."""
+    B, V = graded(n, seed=seed)
+    B_prev = graded(n, (3.0, 1.0, 0.5, 0.04, 1e-4), seed + 100)[0]
+    cuts = ((0, 7), (7, 40), (40, n))
+    return B_prev, B, V, sum(tiny.moments(B_prev[a:b], B[a:b], V[a:b]) for a, b in cuts)
+
+
+@pytest.mark.statement("TINY-cutoff-new")
+@pytest.mark.parametrize("cutoff", [0.3, 0.05, 0.01, 1e-3])
+@pytest.mark.parametrize("seed", range(3))
+def test_moments_are_cut_where_the_activations_are(evidence, cutoff, seed):
+    """Moments know a singular value at the cut to a rounding over its square."""
+    B_prev, B, V, total = streamed(seed)
+    close = 1e4 * np.finfo(float).eps / cutoff**2
+    update = tiny.best_update(B, V, cutoff=cutoff)
+    rest = V - B @ update.T
+    right = tiny.best_neurons(B_prev, rest, 2, cutoff=cutoff)
+    found = {
+        "update": (total.best_update(cutoff=cutoff), update),
+        "lack": (total.lack(cutoff=cutoff), (rest**2).sum() / len(V)),
+        "neurons": (total.best_neurons(2, cutoff=cutoff).fan_in, right.fan_in),
+        "strengths": (total.best_neurons(2, cutoff=cutoff).strengths, right.strengths),
+    }
+    n, N = len(V), B_prev.T @ rest / len(V)
+    alone = tiny.best_neurons_from_moments(B_prev.T @ B_prev / n, N, 2, cutoff=cutoff)
+    found["alone"] = alone.fan_in, right.fan_in
+    names = ("update, joint", "fan-in, joint", "fan-out, joint", "strengths, joint")
+    pairs = zip(
+        total.joint_neurons(2, cutoff=cutoff),
+        tiny.joint_neurons(B, B_prev, V, 2, cutoff=cutoff),
+        strict=True,
+    )
+    found |= dict(zip(names, pairs, strict=True))
+    errors = {
+        name: float(np.abs(a - b).max() / np.abs(b).max()) for name, (a, b) in found.items()
+    }
+    evidence(**errors)
+    assert max(errors.values()) <= close
+    # Negative control: without a cutoff, and with another one, it is something else.
+    for other in (None, 1e-4 if cutoff < 0.1 else 0.01):
+        apart = np.abs(total.best_update(cutoff=other) - update).max()
+        assert apart > 0.1 * np.abs(update).max()
+        apart = np.abs(total.joint_neurons(2, cutoff=other)[0] - found["update, joint"][1]).max()
+        assert apart > 0.1 * np.abs(found["update, joint"][1]).max()
+
+
+def test_moments_tell_nothing_below_a_millionth():
+    B, V = graded(spectrum=(1.0, 0.1, 1e-5, 1e-7))
+    S, N = B.T @ B / len(B), B.T @ V / len(B)
+    found = tiny.best_neurons_from_moments(S, N, 3, cutoff=1e-8)
+    right = tiny.best_neurons(B, V, 3, cutoff=1e-6)
+    np.testing.assert_allclose(found.strengths, right.strengths, rtol=1e-4)
+    none = tiny.best_neurons_from_moments(np.zeros((2, 2)), np.zeros((2, 3)), 2, cutoff=0.1)
+    assert not none.fan_in.any() and not none.strengths.any()
+
+
+@pytest.mark.parametrize("cutoff", [-0.1, 1.0, "a"])
+def test_a_cutoff_of_moments_is_looked_at(cutoff):
+    B_prev, _, V, total = streamed(0)
+    S, N = B_prev.T @ B_prev, B_prev.T @ V
+    for call in (
+        lambda: total.best_update(cutoff=cutoff),
+        lambda: total.lack(cutoff=cutoff),
+        lambda: total.best_neurons(1, cutoff=cutoff),
+        lambda: total.joint_neurons(1, cutoff=cutoff),
+        lambda: tiny.best_neurons_from_moments(S, N, 1, cutoff=cutoff),
+    ):
+        with pytest.raises((ValueError, TypeError), match="cutoff must"):
+            call()

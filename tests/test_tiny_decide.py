@@ -473,3 +473,90 @@ def test_types_are_refused():
         tiny.decide(*problem("tanh", "squared"), line_search=1)
     with pytest.raises(TypeError, match="layer"):
         tiny.decide(*problem("tanh", "squared"), layer=1.0)
+
+
+# Units ------------------------------------------------------------------------------------------
+
+
+def in_other_units(activation, c, seed=3):
+    """One hidden layer and the squared loss; targets and output weights c times as large."""
+    network, X, Y, loss = problem(activation, "squared", seed=seed, depth=1)
+    return networks.MLP([network.arrays[0], c * network.arrays[1]], activation), X, c * Y, loss
+
+
+@pytest.mark.parametrize("line_search", [False, True])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "selu"])
+def test_the_unit_of_the_targets_is_in_the_fan_ins(evidence, activation, line_search):
+    """What the warning of `decide` says: piecewise linear neurons do not mind, others saturate."""
+    size = 1.0 if line_search else 0.1
+    results, adds, coefficients, kept = {}, {}, {}, {}
+    for c in (0.01, 1.0, 100.0):
+        network, X, *_ = case = in_other_units(activation, c)
+        plan = tiny.decide(*case, layer=0, size=size, line_search=line_search)
+        results[c] = growth.apply(network, plan)(X) / c
+        adds[c] = next(edit for edit in plan.edits if isinstance(edit, growth.Add))
+        coefficients[c] = plan.coefficient / c**2
+        z = plan.size * np.column_stack([X, np.ones(len(X))]) @ adds[c].fan_in.T
+        added = activations.get(activation).value(z) @ adds[c].fan_out.T
+        kept[c] = np.abs(added).max() / np.abs(z @ adds[c].fan_out.T).max()
+    for c in (0.01, 100.0):
+        signs = np.sign((adds[c].fan_out * adds[1.0].fan_out).sum(axis=0))  # At a kink.
+        assert line_search or (signs == 1).all()
+        right = signs[:, None] * adds[1.0].fan_in
+        np.testing.assert_allclose(adds[c].fan_out, signs * adds[1.0].fan_out, atol=1e-9)
+        np.testing.assert_allclose(adds[c].fan_in / c, right, atol=1e-9)
+        if not line_search:
+            assert coefficients[c] == pytest.approx(coefficients[1.0], rel=1e-9)
+    apart = {c: np.abs(results[c] - results[1.0]).max() for c in (0.01, 100.0)}
+    evidence(**{f"{c:g}": apart[c] for c in apart})
+    if activation == "relu":
+        assert max(apart.values()) <= 1e-9
+    else:
+        assert apart[100.0] > 1e-3
+    if activation == "tanh":
+        # Nearly linear in small units, a fraction of what is wanted in large ones.
+        assert kept[0.01] > 0.99 and kept[100.0] < 0.5
+
+
+# Which layer ------------------------------------------------------------------------------------
+
+
+def test_the_bottleneck_depends_on_what_the_old_weights_do():
+    """`bottlenecks` has the joint gain; the paper's order gains most somewhere else."""
+    case = problem("tanh", "squared", seed=29)
+    joint = [found.by_neurons for found in tiny.bottlenecks(*case)[1:]]
+    V, inputs = tiny.desired_updates(*case), case[0].forward(case[1]).inputs
+    in_turn = []
+    for layer in (0, 1):
+        B, wanted = inputs[layer + 1], V[layer + 1]
+        rest = wanted - B @ tiny.best_update(B, wanted).T
+        strengths = tiny.best_neurons(inputs[layer], rest, rest.shape[1]).strengths
+        in_turn.append((strengths**2).sum())
+    assert joint[0] > 1.1 * joint[1] and in_turn[1] > 1.1 * in_turn[0]
+    for old_weights, layer in (("sequential", 1), ("joint", 0)):
+        plan = tiny.decide(*case, layer="bottleneck", old_weights=old_weights)
+        assert {edit.layer for edit in plan.edits if isinstance(edit, growth.Add)} == {layer}
+
+
+# Numbers too small to be squared ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line_search", [False, True])
+def test_numbers_that_are_too_small_are_named(line_search):
+    options = {"layer": 0, "line_search": line_search}
+    network, X, Y, loss = problem("tanh", "squared", depth=1)
+    W = network.arrays
+    for c in (1e-170, 1e-200, 1e-300):
+        small = networks.MLP([W[0], c * W[1]], "tanh")
+        plan = tiny.decide(small, X, c * Y, loss, **options)
+        assert not plan.edits and "square of the desired update vanishes" in plan.message
+        # Of inputs beside a column of ones, and of a hidden layer, which does not matter.
+        plan = tiny.decide(network, c * X, Y, loss, **options)
+        assert not plan.edits and "inputs are zero to rounding" in plan.message
+        hidden = networks.MLP([c * W[0], W[1]], "tanh")
+        assert tiny.decide(hidden, X, Y, loss, **options).edits
+    # Negative controls.
+    assert tiny.decide(networks.MLP([W[0], 1e-140 * W[1]], "tanh"), X, 1e-140 * Y, loss,
+                       **options).edits  # fmt: skip
+    plan = tiny.decide(network, X, Y, loss, threshold=1e9, **options)
+    assert plan.message == "No neuron's gain is above the threshold."

@@ -5,7 +5,17 @@ from itertools import count, pairwise
 import numpy as np
 import pytest
 
-from refgrow import baselines, growth, losses, networks, tiny, tiny_greedy, tiny_growth, train
+from refgrow import (
+    baselines,
+    growth,
+    losses,
+    networks,
+    neurons,
+    tiny,
+    tiny_greedy,
+    tiny_growth,
+    train,
+)
 
 INPUTS, CLASSES = 12, 4
 LOSS = "softmax_cross_entropy"
@@ -245,6 +255,48 @@ def test_strengths_of_no_neurons_are_none():
     found = tiny_growth.strengths(net, plan, X)
     expected = tiny.best_neurons(net.forward(X).inputs[0], V, len(found)).strengths
     np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_strengths_are_of_this_network_and_of_one_layer():
+    X, Y = problem()
+    net = start((3, 4))
+    plan = tiny.decide(net, X, Y, LOSS, layer=1)
+    for other in (start((3,)), start((2, 4)), start((3, 5))):
+        with pytest.raises(ValueError, match="must"):
+            tiny_growth.strengths(other, plan, X)
+    with pytest.raises(ValueError, match="one addition, or none; got 2"):
+        tiny_growth.strengths(net, tiny.decide(net, X, Y, LOSS), X)
+    with pytest.raises(TypeError, match=r"plan must be a growth\.Plan"):
+        tiny_growth.strengths(net, None, X)
+    shallow = networks.Shallow(np.ones((2, INPUTS)), np.ones(2), neurons.ridge("tanh"))
+    with pytest.raises(TypeError, match="network must be an MLP"):
+        tiny_growth.strengths(shallow, plan, X)
+    assert len(tiny_growth.strengths(net, plan, X)) == 3  # Negative control.
+
+
+@pytest.mark.parametrize("watch", [None, lambda *_: None])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"watch_every": 0}, "watch_every must"),
+        ({"watch_every": 1.5}, "watch_every must"),
+        ({"steps": lambda phase: 5 if phase < 2 else 0.5}, r"steps\(2\) must be an integer"),
+        ({"steps": lambda phase: 1 - phase}, r"steps\(2\) must be an integer >= 0"),
+        ({"steps": lambda phase: None}, r"steps\(0\) must"),
+        ({"steps": 2.5}, "steps must"),
+    ],
+)
+def test_no_training_is_lost_to_a_wrong_option(monkeypatch, watch, options, message):
+    """Not even the first phase begins."""
+
+    def fit(*args, **options):
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(train, "fit", fit)
+    with pytest.raises((ValueError, TypeError), match=message):
+        grown(rounds=2, watch=watch, **options)
+    with pytest.raises(AssertionError, match="trained"):  # Negative control.
+        grown(rounds=2, watch=watch)
 
 
 @pytest.mark.parametrize(

@@ -153,3 +153,31 @@ def test_moments_that_overflow_are_refused(which):
     huge = tiny.moments(*arrays)
     with pytest.raises(ValueError, match="sum of the moments overflows"):
         sum([huge] * 10_000)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_squares_that_vanish_are_refused(place):
+    rng = np.random.default_rng(0)
+    arrays = list(layer(rng))
+    right = tiny.moments(*arrays).best_neurons(2).strengths
+    for scale in (1e-200, 1e-300):
+        small = [scale * A if k == place else A for k, A in enumerate(arrays)]
+        with pytest.raises(ValueError, match="too small to be summed"):
+            tiny.moments(*small)
+    # Negative controls: half of it does, and zero is not small.
+    small = [1e-100 * A if k == place else A for k, A in enumerate(arrays)]
+    np.testing.assert_allclose(tiny.moments(*small).best_neurons(2).strengths, right, rtol=1e-9)
+    arrays[place] = np.zeros_like(arrays[place])
+    assert tiny.moments(*arrays).n == 60
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e-200, 1e-300, 1e300])
+@pytest.mark.parametrize("cutoff", [None, 0.01])
+def test_the_activations_need_no_unit(scale, cutoff):
+    """Where moments give up, the regression on the activations does not."""
+    rng = np.random.default_rng(1)
+    B, V = rng.normal(size=(50, 5)), rng.normal(size=(50, 3))
+    right = tiny.best_neurons(B, V, 3, cutoff=cutoff)
+    for A, W, size in ((scale * B, V, 1.0), (B, scale * V, scale)):
+        found = tiny.best_neurons(A, W, 3, cutoff=cutoff)
+        np.testing.assert_allclose(found.strengths / size, right.strengths, rtol=1e-9)

@@ -227,6 +227,41 @@ def test_lobpcg_gives_the_same_neurons(evidence):
         tiny.best_neurons_by_lobpcg(B[:, :6], V, 2)
 
 
+def test_lobpcg_says_what_it_cannot_do():
+    rng = np.random.default_rng(5)
+    B, V = rng.normal(size=(200, 30)), rng.normal(size=(200, 4))
+    with pytest.raises(ValueError, match=r"as many samples as columns.*Use best_neurons"):
+        tiny.best_neurons_by_lobpcg(B[:29], V[:29], 3)
+    assert tiny.best_neurons_by_lobpcg(B[:31], V[:31], 3).strengths.all()  # Negative control.
+    with pytest.raises(ValueError, match=r"broke down.*Use best_neurons"):
+        tiny.best_neurons_by_lobpcg(np.repeat(B[:, :2], 20, axis=1), V, 3)
+
+
+def test_lobpcg_where_little_is_there_to_find():
+    rng = np.random.default_rng(5)
+    B, V = rng.normal(size=(200, 30)), rng.normal(size=(200, 4))
+    for nothing in (0 * V, V - B @ np.linalg.lstsq(B, V)[0]):
+        found = tiny.best_neurons_by_lobpcg(B, nothing, 3)
+        assert not found.fan_in.any() and not found.fan_out.any() and not found.strengths.any()
+    B[:, 7] = B[:, 8]  # It does not break down on these: the move is right.
+    right, found = tiny.best_neurons(B, V, 3), tiny.best_neurons_by_lobpcg(B, V, 3)
+    np.testing.assert_allclose(found.strengths, right.strengths, rtol=1e-8)
+    assert np.abs(move(B, *found[:2]) - move(B, *right[:2])).max() <= 1e-5
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_lobpcg_does_not_depend_on_units(scale):
+    rng = np.random.default_rng(5)
+    B, V = rng.normal(size=(200, 30)), rng.normal(size=(200, 4))
+    right = tiny.best_neurons_by_lobpcg(B, V, 3)
+    found = tiny.best_neurons_by_lobpcg(scale * B, V, 3)
+    np.testing.assert_allclose(found.strengths, right.strengths, rtol=1e-8)
+    np.testing.assert_allclose(found.fan_in * scale, right.fan_in, rtol=0, atol=1e-5)
+    found = tiny.best_neurons_by_lobpcg(B, scale * V, 3)
+    np.testing.assert_allclose(found.strengths, scale * right.strengths, rtol=1e-8)
+    np.testing.assert_allclose(found.fan_in / scale, right.fan_in, rtol=0, atol=1e-5)
+
+
 # Problem (4): old and new weights together -------------------------------------------------------
 
 

@@ -231,8 +231,30 @@ def test_what_keeps_the_error_where_it_was(evidence):
         lambda: tiny_greedy.batch_schedule([[1.0, 1]], limit=0),
         lambda: tiny_greedy.growth_cost([0], 10),
         lambda: tiny_greedy.growth_cost([1], 0),
+        lambda: tiny_greedy.growth_cost([], 10),
+        lambda: tiny_greedy.growth_cost(5, 10),
+        lambda: tiny_greedy.growth_cost([10**200], 10),
+        lambda: tiny_greedy.growth_cost([1], 10, inputs=10**400),
+        lambda: tiny_greedy.growth_cost([1], 10, batch=10**400),
+        lambda: tiny_greedy.final_widths(1, start=3),
+        lambda: tiny_greedy.final_widths(1, start=()),
+        lambda: tiny_greedy.final_widths(1, start=(10**30, 1)),
+        lambda: tiny_greedy.batch_schedule([[1.0, 1]], inputs=10**400),
     ],
 )
 def test_refusals(call):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"must (be|differ)|widths must"):
         call()
+
+
+@pytest.mark.parametrize("rule", ["printed", "afresh", "proportional"])
+def test_batches_beyond_all_floats_are_no_warning(rule):
+    """The printed factor is 28 a growth: after 212 there is no float for it."""
+    rounds = np.ones((300, 2))
+    sizes = tiny_greedy.batch_schedule(rounds, rule=rule)
+    assert np.isinf(sizes[-1, 0]) == (rule == "printed")
+    if rule == "printed":
+        assert np.isfinite(sizes[211]).all() and np.isinf(sizes[213, 0])
+    assert (tiny_greedy.batch_schedule(rounds, rule=rule, limit=5.0)[1:] == 5.0).all()
+    wide = tiny_greedy.batch_schedule([[1, 1], [1e300, 1e300]], start=1e300, rule=rule, limit=7)
+    assert (wide == 7).all()

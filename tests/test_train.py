@@ -560,8 +560,11 @@ def test_data_and_decisions_are_checked():
         train.fit_and_grow(network, X, Y, "squared", decide=s2d.decide, growths=-1)
     with pytest.raises(TypeError, match=r"watch must be a function \(step, network, seconds\)"):
         train.fit_and_grow(network, X, Y, "squared", decide=s2d.decide, watch="loss")
-    with pytest.raises(TypeError, match=r"steps must be an integer >= 0; got 2.5"):
-        train.fit_and_grow(network, X, Y, "squared", decide=s2d.decide, steps=lambda phase: 2.5)
+    for bad in (lambda phase: 2.5, lambda phase: -1, lambda phase: None):
+        with pytest.raises((TypeError, ValueError), match=r"steps\(0\) must be an integer >= 0"):
+            train.fit_and_grow(network, X, Y, "squared", decide=s2d.decide, steps=bad)
+    with pytest.raises(ValueError, match=r"watch_every must be an integer >= 1"):
+        train.fit_and_grow(network, X, Y, "squared", decide=s2d.decide, watch_every=0)
 
 
 @pytest.mark.parametrize("pair", ["gd", custom("gd")], ids=["compiled", "general"])
