@@ -63,6 +63,11 @@ def check(chosen: list[Script], arguments: argparse.Namespace) -> None:
         if not arguments.data.is_dir():
             raise UsageError(f"--data {arguments.data} is not a folder.")
         os.environ["REFGROW_DATA"] = str(arguments.data.resolve())
+    if arguments.full and not os.environ.get("REFGROW_DATA"):
+        print(
+            "figures: no --data FOLDER with the files of MNIST: digits are rendered from fonts.",
+            file=sys.stderr,
+        )
     for name in (".cells", *(script.id for script in chosen)):
         folder = arguments.out / name
         try:

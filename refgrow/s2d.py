@@ -293,7 +293,8 @@ def decompose(
     """What splits do to the loss, and what Theorems 2.2 and 2.4 say they do.
 
     Any number of neurons in any layers, any fractions that sum to one (signed ones too), any
-    directions: theta_i = theta + size * (mu + delta_i), where mu is the mean of the directions.
+    directions: theta_i = theta + size * (mu + delta_i), where mu is the mean of the directions,
+    weighted by the fractions.
 
     Parameters
     ----------

@@ -201,7 +201,8 @@ def totals(statements: Iterable[Statement], statuses: Mapping[str, str]) -> str:
         s.verdict if s.verdict in OPEN and statuses[s.id] == "no test" else statuses[s.id]
         for s in statements
     )
-    return f"{count.total()} statements: " + ", ".join(f"{n} {w}" for w, n in count.most_common())
+    noun = "statement" if count.total() == 1 else "statements"
+    return f"{count.total()} {noun}: " + ", ".join(f"{n} {w}" for w, n in count.most_common())
 
 
 def rows(statements: Iterable[Statement], outcomes: Mapping[str, list[str]]) -> list[str]:
@@ -245,6 +246,7 @@ def markdown(ledger: Ledger, marked: Mapping[str, Iterable[str]]) -> str:
         "What each statement of the papers says, what is true, and whether its tests pass. The",
         "table is written only after a run of the whole suite in which every test passed;",
         "*checked* means that the tests that carry the id were among them.",
+        "[What the verdicts mean](index.md).",
         "Run one statement's tests, and see the numbers that decide it, with",
         "`python -m pytest --statement ID`.",
         "",
