@@ -229,6 +229,9 @@ def test_the_joint_cutoff_is_a_part_of_the_largest_singular_value(scale):
         right = np.linalg.svd(Q[:, 4:][:, kept].T @ V, compute_uv=False) / np.sqrt(60)
         found = tiny.joint_neurons(B, scale * B_prev, V, 3, cutoff=cutoff)[3]
         np.testing.assert_allclose(found, right[:3], rtol=1e-9)
+        total = tiny.moments(scale * B_prev, B, V)
+        streamed = total.joint_neurons(3, cutoff=cutoff)[3]
+        np.testing.assert_allclose(streamed, right[:3], rtol=1e-9)
         # Negative control: relative to a column, or to what B leaves, more are kept.
         for other in (cutoff * 2.3, cutoff):
             more = values[1:] > other
@@ -239,7 +242,7 @@ def test_the_joint_cutoff_is_a_part_of_the_largest_singular_value(scale):
 # From moments -----------------------------------------------------------------------------------
 
 
-def streamed(seed, n=60):
+def in_batches(seed, n=60):
     """Two layers of graded singular values, and their moments in three batches."""
     B, V = graded(n, seed=seed)
     B_prev = graded(n, (3.0, 1.0, 0.5, 0.04, 1e-4), seed + 100)[0]
@@ -252,7 +255,7 @@ def streamed(seed, n=60):
 @pytest.mark.parametrize("seed", range(3))
 def test_moments_are_cut_where_the_activations_are(evidence, cutoff, seed):
     """Moments know a singular value at the cut to a rounding over its square."""
-    B_prev, B, V, total = streamed(seed)
+    B_prev, B, V, total = in_batches(seed)
     close = 1e4 * np.finfo(float).eps / cutoff**2
     update = tiny.best_update(B, V, cutoff=cutoff)
     rest = V - B @ update.T
@@ -298,7 +301,7 @@ def test_moments_tell_nothing_below_a_millionth():
 
 @pytest.mark.parametrize("cutoff", [-0.1, 1.0, "a"])
 def test_a_cutoff_of_moments_is_looked_at(cutoff):
-    B_prev, _, V, total = streamed(0)
+    B_prev, _, V, total = in_batches(0)
     S, N = B_prev.T @ B_prev, B_prev.T @ V
     for call in (
         lambda: total.best_update(cutoff=cutoff),
