@@ -233,7 +233,7 @@ def test_desired_is_of_the_layer_that_reads_the_new_neurons(layer):
 @pytest.mark.compiled
 @pytest.mark.statement("TINY-cutoff-new")
 def test_many_rounds_need_a_cutoff():
-    """What the print leaves out: exact solutions end in large weights that cancel."""
+    """What the print leaves out: exact solutions end in large weights."""
     options = {"rounds": 9, "estimation": "all", "steps": 20, "learning_rate": 1e-3}
     exact, cut = (grown(cutoff=cutoff, **options) for cutoff in (None, tiny_growth.STABLE))
     norms = [max(np.linalg.norm(W) for W in network.arrays) for network, _ in (exact, cut)]
