@@ -7,7 +7,7 @@ scaled to norm one first. Dead columns are left out, dependent ones are found by
 put to the test on the activations, since moments cannot tell a distance of 1e-8 from none.
 
 Where moments cannot decide - a condition number of the scaled columns of about 1e6 and more - an
-orthogonal factor decides, some five times as slowly for tall matrices.
+orthogonal factor decides, five to ten times as slowly for tall matrices.
 """
 
 from dataclasses import dataclass, replace
@@ -24,11 +24,12 @@ PIVOT = 1e-11
 # The same where only the moments are known and nobody can be asked: some 1000 roundings.
 PIVOT_MOMENTS = 1e-12
 PASSES = 5  # of refinement, before it is given up
-CONVERGED = 1e-14  # the error left after a pass, relative to V
+CONVERGED = 3e-14  # the error left after a pass, relative to V
 ACCEPTED = 1e-11  # the same where rounding stops it
 # Numbers in a block of activations, which is used twice while it is in the cache. Larger ones fit,
 # too, but for few right-hand sides OpenBLAS may take half the time where matrices are small.
 BLOCK = 50_000
+ROWS = 1024  # a larger block, of which columns are copied while it is in the cache
 NEAR = 1e-2  # distance to the others from which on combinations lose digits that matter
 FAR = 1e6  # from where on a rough estimate will do
 RESOLVED = 1e-5  # singular values, relative to the norm, whose squares the moments know to 1e-6
@@ -86,19 +87,8 @@ def regress(
 
     Source: TINY Prop 3.1 (TINY-Prop-3.1), appendix B.3 (TINY-B.3).
     """
-    live = np.flatnonzero(B.any(axis=0))
-    if not len(live):
-        none = np.zeros((B.shape[1], V.shape[1]))
-        return Regression(none, none[:1], 0, 0.0)
-    # Less to multiply; a copy costs a twentieth of the product it makes smaller.
-    A = B if len(live) == B.shape[1] else np.take(B, live, axis=1)
-    if relative is None:
-        found, root, rank = _by_moments(A, V, cutoff) or _by_factors(A, V, cutoff)
-    else:
-        cuts = cutoff or 0.0, relative
-        found, root, rank = _by_spectrum(A, V, *cuts) or _by_factors(A, V, *cuts)
-    weights = np.zeros((B.shape[1], V.shape[1]))
-    weights[live] = found
+    found = _by_moments(B, V, cutoff) if relative is None else None
+    weights, root, rank = found or _without_moments(B, V, cutoff, relative)
     networks.refuse_overflow([weights], "the regression on the activations")
     # What V itself does not have, its projection has not either, whatever rounding says.
     short = V if len(V) <= V.shape[1] else _triangle(V)
@@ -134,6 +124,24 @@ def largest(B: np.ndarray) -> float:
     return scale * float(np.sqrt(top[0]))
 
 
+def _without_moments(
+    B: np.ndarray, V: np.ndarray, cutoff: float | None, relative: float | None
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """By the columns that are not dead: less to decompose."""
+    weights = np.zeros((B.shape[1], V.shape[1]))
+    live = _live(B)
+    if not len(live):
+        return weights, weights[:1], 0
+    A = B if len(live) == B.shape[1] else np.take(B, live, axis=1)
+    if relative is None:
+        found, root, rank = _by_factors(A, V, cutoff)
+    else:
+        cuts = cutoff or 0.0, relative
+        found, root, rank = _by_spectrum(A, V, *cuts) or _by_factors(A, V, *cuts)
+    weights[live] = found
+    return weights, root, rank
+
+
 def _by_spectrum(
     B: np.ndarray, V: np.ndarray, cutoff: float, relative: float
 ) -> tuple[np.ndarray, np.ndarray, int] | None:
@@ -161,6 +169,28 @@ def _triangle(A: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.qr(A, mode="r"))
 
 
+def _live(B: np.ndarray) -> np.ndarray:
+    """The columns that are not zero throughout; most often the first rows show that all are."""
+    live = np.asarray(B[:ROWS].any(axis=0))
+    return np.flatnonzero(live if live.all() else B.any(axis=0))
+
+
+def _products(B: np.ndarray, live: np.ndarray) -> np.ndarray:
+    """The lower triangle of B^T B for the columns `live`.
+
+    Which are copied if others are dead, in blocks of rows: a copy of all costs as much as it saves.
+    """
+    from scipy.linalg import blas
+
+    S = np.zeros((len(live), len(live)), order="F")
+    whole = len(live) == B.shape[1]
+    length = len(B) if whole else ROWS
+    for rows in (slice(a, a + length) for a in range(0, len(B), length)):
+        A = B[rows] if whole else np.take(B[rows], live, axis=1)
+        S = blas.dsyrk(1.0, A.T, beta=1.0, c=S, overwrite_c=1)
+    return np.asarray(S.T)
+
+
 def _by_factors(
     B: np.ndarray, V: np.ndarray, cutoff: float | None, relative: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray, int]:
@@ -183,21 +213,24 @@ def _by_moments(
     The columns that pivoting takes for combinations of the others are put to the test: random sums
     of them, less what the others make of these sums, must vanish in the activations.
     """
-    n, q = B.shape
+    live, (n, q), p = _live(B), B.shape, V.shape[1]
+    if not len(live):
+        return None
     with np.errstate(over="ignore", invalid="ignore"):
         # V.T @ B takes two thirds of the time of B.T @ V, and so with W.T @ B.T below.
-        S, N = B.T @ B, (V.T @ B).T
+        S, N = _products(B, live), (V.T @ B).T
         total = S.trace()
     if not 1 / MODERATE < total < MODERATE or not np.abs(N).max() < MODERATE:
         return None
-    lowest = max(n, q) * EPS * np.sqrt(total) if cutoff is None else cutoff
+    rounding = max(n, len(live)) * EPS
+    lowest = rounding * np.sqrt(total) if cutoff is None else cutoff
     dead = EPS * np.sqrt(total) if cutoff is None else cutoff
-    normal = _Normal.of(S, dead, PIVOT)
+    normal = _Normal.of(S, dead, PIVOT).among(live, q)
     if normal.smallest(lowest) <= lowest:
         return None
     if len(normal.rest) and normal.factor.diagonal().min() < NEAR:
         normal = normal.corrected(B)
-    kept, rest, p = normal.kept, normal.rest, V.shape[1]
+    kept, rest = normal.kept, normal.rest
     goals = V
     W = np.zeros((q, p + 3 * (len(rest) > 0)))
     normal.solve(N, W[:, :p])
@@ -212,7 +245,7 @@ def _by_moments(
     if image is None:
         return None
     left = np.linalg.norm(image[:, p:], axis=0)
-    if (left > 4 * max(n, q) * EPS * sizes[p:]).any():
+    if (left > 4 * rounding * sizes[p:]).any():
         return None
     root: np.ndarray = image[:, :p]
     if n > p:
@@ -257,7 +290,7 @@ class _Normal:
     """Pivoted Cholesky factor of a Gram matrix, overwritten, whose columns are scaled to norm one.
 
     The columns `kept` are independent, `rest` is B[:, kept] @ combination up to the tolerance, and
-    columns in neither are dead.
+    columns in neither are dead. Of the Gram matrix only the lower triangle is read.
     """
 
     factor: np.ndarray
@@ -286,6 +319,12 @@ class _Normal:
         combination = lapack.dtrtrs(R, factor[:rank, rank:])[0]
         combination *= norms[rest] / norms[kept, None]
         return cls(R, kept, rest, norms, combination)
+
+    def among(self, places: np.ndarray, q: int) -> Self:
+        """The same of q columns, of which those at other places are dead."""
+        norms = np.zeros(q)
+        norms[places] = self.norms
+        return replace(self, kept=places[self.kept], rest=places[self.rest], norms=norms)
 
     def corrected(self, B: np.ndarray) -> Self:
         """With the combinations refined by the activations: least norm rests on them."""

@@ -268,7 +268,7 @@ def moves_of_kept_columns_only(monkeypatch):
 
 @pytest.mark.parametrize("rank", [9, 6])
 def test_the_smallest_singular_value_is_estimated(rank):
-    """Of the columns kept, also where the factor is a part of what LAPACK returned."""
+    """Of the columns kept, all of them or the first ones of what LAPACK factored."""
     rng = np.random.default_rng(rank)
     B = rng.normal(size=(30, rank)) * np.geomspace(1, 1e-3, rank)
     B = np.hstack([B, B @ rng.normal(size=(rank, 9 - rank))])
@@ -290,6 +290,19 @@ def test_activations_are_passed_over_in_blocks(monkeypatch):
         gradient = least_squares._gradient(B, V, W, image)
         np.testing.assert_allclose(image, B @ W, rtol=0, atol=1e-13)
         np.testing.assert_allclose(gradient, B.T @ (V - B @ W), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dead", [[], [2, 5]])
+def test_products_of_the_columns_that_are_not_dead(monkeypatch, dead):
+    monkeypatch.setattr(least_squares, "ROWS", 16)  # blocks, the last one shorter
+    B = np.random.default_rng(7).normal(size=(50, 7))
+    B[:20, 0] = 0.0  # longer than a block, and not dead
+    B[:, dead] = 0.0
+    live = least_squares._live(B)
+    assert list(live) == [column for column in range(7) if column not in dead]
+    right = np.tril(B[:, live].T @ B[:, live])
+    found = np.tril(least_squares._products(B, live))
+    np.testing.assert_allclose(found, right, rtol=0, atol=1e-12)
 
 
 def test_a_column_that_is_not_zero_once_is_not_dead():
