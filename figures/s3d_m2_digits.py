@@ -19,7 +19,13 @@ COPIES = (2, 3, 4)
 NEURONS, SPLITS = "equal neurons", "equal splits"
 RULES = (NEURONS, SPLITS)
 COLUMNS = ("neurons", "parameters", "loss", "test loss", "accuracy")
-GRID = {"c = 3": 3.0, "c = 1.3": 1.3}
+# Without a size, that of a line search. The last setting was added after the first run.
+GRID: dict[str, dict[str, Any]] = {
+    "c = 3": {"c": 3.0, "size": None},
+    "c = 1.3": {"c": 1.3, "size": None},
+    "c = 1.3, size 0.01": {"c": 1.3, "size": 0.01},
+}
+QUICK = ("c = 3",)
 COMPARABLE = lbi_digits.COMPARABLE
 
 
@@ -39,9 +45,10 @@ def settings(full: bool) -> Settings:
         "added": Setting(12 if full else 6, "ours", "a growth: neurons to add under equal neurons, "
                          "to split under equal splits, of both layers together and the lowest "
                          "gains; the paper: the top 35 % are split"),
-        "grid": Setting(dict(GRID) if full else {"c = 3": 3.0}, "paper",
-                        "c of its toy experiment, and of its images"),
-        "size": Setting("line search on the samples", "ours", "the paper on images: 0.01"),
+        "grid": Setting({name: GRID[name] for name in (GRID if full else QUICK)}, "ours",
+                        "c of the paper's toy experiment, and of its images; size null: a line "
+                        "search on the samples, the same for every m; the paper on images: 0.01, a "
+                        "setting that was added after the first run"),
         "steps": Setting(500 if full else 60, "ours", "of Adam, before, between and after growths, "
                          "for every m; the paper on images: 160 epochs of SGD"),
         "rate": Setting(0.003 if full else 0.01, "ours", "Adam anew after each growth; in quick "
@@ -61,28 +68,30 @@ def compute(settings: Settings, run: Any) -> dict[str, Any]:
     grid, seeds = settings["grid"].value, settings["seeds"].value
     passed, added = {name: settings[name].value for name in PASSED}, settings["added"].value
     asked = [
-        {**passed, "c": c, "copies": m, "seed": seed,
+        {**passed, **setting, "copies": m, "seed": seed,
          "splits": added // (m - 1) if rule == NEURONS else added}
-        for c in grid.values() for rule in RULES for m in COPIES for seed in seeds
+        for setting in grid.values() for rule in RULES for m in COPIES for seed in seeds
     ]  # fmt: skip
     found, shape = run(grown, asked), (len(grid), len(RULES), len(COPIES), len(seeds), -1)
     kept = {name: np.array([result[name] for result in found]).reshape(shape) for name in COLUMNS}
     return {"grid": list(grid), **kept}  # setting, rule, m, seed, growths so far
 
 
-def split(network: Any, X: np.ndarray, Y: np.ndarray, **options: Any) -> Any:
-    """The network after one splitting phase; the copies' size is that of a line search."""
+def split(
+    network: Any, X: np.ndarray, Y: np.ndarray, size: float | None = None, **options: Any
+) -> Any:
+    """The network after one splitting phase; without a size, that of a line search."""
     plan = s3d.decide(network, X, Y, tiny_digits.LOSS, **options)
 
     def loss_at(size: float) -> float:
         return tiny_digits.mean_loss(growth.apply(network, plan, size), X, Y)
 
-    # Where no size helps, small copies are added all the same: sizes stay those asked for.
-    return growth.apply(network, plan, tiny.amplitude(loss_at, 0.1) or plan.size)
+    # Where no size helps, small copies are added all the same: networks grow as asked for.
+    return growth.apply(network, plan, size or tiny.amplitude(loss_at, 0.1) or plan.size)
 
 
 def grown(
-    *, copies: int, splits: int, c: float, growths: int, seed: int, **setting: Any
+    *, copies: int, splits: int, growths: int, seed: int, **setting: Any
 ) -> dict[str, Any]:
     """One network, looked at after each of its trainings."""
     images = (setting[name] for name in ("data", "samples", "tests", "pixels"))
@@ -92,7 +101,8 @@ def grown(
     rows = []
     for phase in range(growths + 1):
         if phase:
-            network = split(network, X, Y, copies=copies, most=splits, c=c)
+            options = {name: setting[name] for name in ("c", "size")}
+            network = split(network, X, Y, copies=copies, most=splits, **options)
         network, _ = train.fit(
             network, X, Y, tiny_digits.LOSS, optimizer="adam", learning_rate=setting["rate"],
             steps=setting["steps"], batch_size=setting["batch_size"], rng=rng,

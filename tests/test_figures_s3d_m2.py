@@ -9,7 +9,7 @@ from refgrow import growth, s3d, tiny
 
 SMALL = {"data": "rendered digits", "samples": 150, "tests": 80, "pixels": 14, "start": [6, 5],
          "content": "", "activation": "tanh", "growths": 2, "steps": 15, "rate": 0.01,
-         "batch_size": 50, "c": 3.0, "seed": 1}  # fmt: skip
+         "batch_size": 50, "c": 3.0, "size": None, "seed": 1}  # fmt: skip
 # What each number of copies is to split so that all add six neurons.
 SPLITS = {2: 6, 3: 3, 4: 2}
 
@@ -39,15 +39,15 @@ def test_growths_add_as_many_neurons_or_split_as_many(full):
     grid, seeds, added = (settings[name].value for name in ("grid", "seeds", "added"))
     assert data["loss"].shape == (len(grid), 2, 3, len(seeds), 3)
     half = len(seeds) * 3
-    for c, cells in zip(grid.values(), np.split(np.array(asked), len(grid)), strict=True):
-        assert {cell["c"] for cell in cells} == {c}
+    for given, cells in zip(grid.values(), np.split(np.array(asked), len(grid)), strict=True):
+        assert {(cell["c"], cell["size"]) for cell in cells} == {(given["c"], given["size"])}
         assert {cell["splits"] * (cell["copies"] - 1) for cell in cells[:half]} == {added}
         assert {cell["splits"] for cell in cells[half:]} == {added}
     assert all(set(cell) == set(SMALL) | {"copies", "splits"} for cell in asked)
     # There are neurons enough to split, from the first growth on.
     assert added <= sum(settings["start"].value)
     # Settings that reach no cell stand only for what cells have written into them.
-    written = {"added", "grid", "size", "comparable", "seeds"}
+    written = {"added", "grid", "comparable", "seeds"}
     assert set(settings) == written | set(figure.PASSED)
 
 
@@ -64,6 +64,9 @@ def test_all_start_alike_and_grow_by_what_is_asked_for():
         assert (np.diff(more[m]["parameters"]) >= 4 * (m - 1) * (7 + 10)).all()
     ends = [one["loss"][-1] for found in (found, more) for one in found.values()]
     assert len(set(ends)) == 6
+    small = figure.grown(**{**SMALL, "size": 0.01}, copies=4, splits=2)
+    assert small["neurons"].tolist() == [11, 17, 23] and small["loss"][0] == found[4]["loss"][0]
+    assert small["loss"][-1] != found[4]["loss"][-1]
     again, other = (figure.grown(**{**SMALL, "seed": seed}, copies=3, splits=3) for seed in (1, 2))
     np.testing.assert_array_equal(again["loss"], found[3]["loss"])
     assert other["loss"][0] != again["loss"][0]
@@ -108,13 +111,14 @@ def test_a_growth_is_that_of_decide_with_a_size_that_lowers_the_loss(m):
     assert start - tiny_digits.mean_loss(after, X, Y) > 0.9 * (start - min(tried))
 
 
-def test_where_no_size_helps_small_copies_are_added(monkeypatch):
+@pytest.mark.parametrize(("size", "expected"), [(None, 0.01), (0.2, 0.2)])
+def test_a_given_size_is_taken_and_where_none_helps_copies_are_small(monkeypatch, size, expected):
     (X, Y, *_), before = images(), network()
     options = {"copies": 3, "most": 2, "c": 3.0}
     monkeypatch.setattr(tiny, "amplitude", lambda loss_at, start: 0.0)
-    after = figure.split(before, X, Y, **options)
+    after = figure.split(before, X, Y, size=size, **options)
     plan = s3d.decide(before, X, Y, tiny_digits.LOSS, **options)
-    for one, two in zip(after.arrays, growth.apply(before, plan, 0.01).arrays, strict=True):
+    for one, two in zip(after.arrays, growth.apply(before, plan, expected).arrays, strict=True):
         np.testing.assert_array_equal(one, two)
     assert sum(after.widths) == 15
 
