@@ -29,7 +29,7 @@ ACCEPTED = 1e-11  # the same where rounding stops it
 # Numbers in a block of activations, which is used twice while it is in the cache. Larger ones fit,
 # too, but for few right-hand sides OpenBLAS may take half the time where matrices are small.
 BLOCK = 50_000
-ROWS = 1024  # a larger block, of which columns are copied while it is in the cache
+ROWS = 1024  # a larger block, whose live columns are copied and used while in the cache
 NEAR = 1e-2  # distance to the others from which on combinations lose digits that matter
 FAR = 1e6  # from where on a rough estimate will do
 RESOLVED = 1e-5  # singular values, relative to the norm, whose squares the moments know to 1e-6
@@ -172,7 +172,7 @@ def _triangle(A: np.ndarray) -> np.ndarray:
 def _live(B: np.ndarray) -> np.ndarray:
     """The columns that are not zero throughout; most often the first rows show that all are."""
     live = np.asarray(B[:ROWS].any(axis=0))
-    return np.flatnonzero(live if live.all() else B.any(axis=0))
+    return np.flatnonzero(live if live.all() else live | B[ROWS:].any(axis=0))
 
 
 def _products(B: np.ndarray, live: np.ndarray) -> np.ndarray:
