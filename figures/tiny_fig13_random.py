@@ -87,13 +87,14 @@ def plot(data: dict[str, Any]) -> Any:
 # By a piece of the claim.
 DEPENDS = {
     "before training": "On nothing here, but for the update of old weights: without it random "
-    "neurons do next to nothing.",
-    "as many steps": "On the old weights. Random neurons that moved nothing are a fresh start, "
-    "which Adam trains as well as any; after best updates the better start lasts.",
-    "at equal time": "On the old weights, as by steps; estimates are half of the time, or more.",
+    "neurons do little.",
+    "as many steps": "On the images. Estimated on 20 000 of 60 000, and at a rate of 0.0001, the "
+    "better start lasts; on 1600, at 0.001, best neurons fit those and test worse.",
+    "at equal time": "As by steps; and on the clock: estimates are most of the time, for random "
+    "neurons too where a line search is run for them.",
     "best update of old weights": "On the start: neurons for what is left over may raise the loss.",
-    "found together": "On the images: on 1600 it is not better, and inputs nearly dependent "
-    "make it huge.",
+    "found together": "On the cutoff: without one inputs that are nearly dependent make the joint "
+    "solution huge. It takes twice as long.",
 }
 
 
