@@ -6,7 +6,6 @@ out, and their claims are not judged.
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from typing import Any
 
@@ -58,7 +57,7 @@ def settings(full: bool) -> Settings:
 def compute(settings: Settings, run: Any) -> dict[str, Any]:
     seconds = settings["seconds"].value
     found: dict[str, Any] = {"rate": timing.product_rate(), "grows": {}, "decays": {}, "worst": {}}
-    for name in TARGETS if _folder() else ("Gaussian",):
+    for name in TARGETS if timing.folder() else ("Gaussian",):
         found["grows"][name] = {d: _times(*_layer(name, d), seconds) for d in SIZES}
         found["worst"][name] = _worst_residual(*_layer(name, FULL))
     for decay in OTHERS:
@@ -191,7 +190,7 @@ def _gaussian(d: int, decay: float) -> tuple[np.ndarray, np.ndarray]:
 @cache
 def _digits() -> tuple[np.ndarray, np.ndarray]:
     """C and X of the splitting matrices of a layer after a short training, as S2D has them."""
-    digits = problems.mnist(_folder(), samples=SAMPLES)
+    digits = problems.mnist(timing.folder(), samples=SAMPLES)
     rng = np.random.default_rng(seed_for(ID, "network"))
     weights = [
         rng.normal(size=(NEURONS, FULL)) / np.sqrt(FULL),
@@ -207,15 +206,3 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     second = activations.second_derivative(activations.get("tanh"), "a splitting matrix")
     C = (sensitivities[0] * second(trace.states[0])).T
     return np.ascontiguousarray(C), np.ascontiguousarray(trace.inputs[0])
-
-
-def _folder() -> str:
-    """The folder of the digits, empty where it is not given or is another."""
-    folder = os.environ.get("REFGROW_DATA", "")
-    if not folder:
-        return ""
-    try:
-        problems.mnist(folder, samples=1)
-    except FileNotFoundError:
-        return ""
-    return folder

@@ -6,7 +6,6 @@ out, and their claims are not judged.
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -50,7 +49,7 @@ def settings(full: bool) -> Settings:
 
 def compute(settings: Settings, run: Any) -> dict[str, Any]:
     seconds = settings["seconds"].value
-    names = ["Gaussian", "dead pixels", *(["digits"] if _folder() else [])]
+    names = ["Gaussian", "dead pixels", *(["digits"] if timing.folder() else [])]
     found: dict[str, Any] = {"rate": timing.product_rate(), "times": {}, "errors": {}}
     for name in names:
         rows = {n: _layer(*_problem(name, n)) for n in SAMPLES}
@@ -130,7 +129,7 @@ def summary(data: dict[str, Any]) -> str:
 def _problem(name: str, n: int) -> tuple[networks.MLP, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed_for(ID, name, n))
     if name == "digits":
-        digits = problems.mnist(_folder(), samples=n)
+        digits = problems.mnist(timing.folder(), samples=n)
         X, Y = digits.X, digits.Y
     else:
         X, Y = rng.normal(size=(n, WIDTHS[0])), rng.integers(WIDTHS[2], size=n)
@@ -217,15 +216,3 @@ def _step(network: networks.MLP, X: np.ndarray, Y: np.ndarray, seconds: float) -
         return growth.apply(network, decide(network, X, Y, "softmax_cross_entropy"))
 
     return timing.times({"growth step": grow, "epoch": epoch}, seconds, least=2)
-
-
-def _folder() -> str:
-    """The folder of the digits, empty where it is not given or is another."""
-    folder = os.environ.get("REFGROW_DATA", "")
-    if not folder:
-        return ""
-    try:
-        problems.mnist(folder, samples=1)
-    except FileNotFoundError:
-        return ""
-    return folder

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
+
+from refgrow import data
 
 Work = Callable[[], object]
 
@@ -41,3 +44,15 @@ def slope(sizes: np.ndarray, taken: np.ndarray) -> float:
     """The power with which time grows, from the upper half of the sizes."""
     half = len(sizes) // 2
     return float(np.polyfit(np.log(sizes[half:]), np.log(taken[half:]), 1)[0])
+
+
+def folder() -> str:
+    """The folder of the digits, empty where it is not given or is another."""
+    given = os.environ.get("REFGROW_DATA", "")
+    if not given:
+        return ""
+    try:
+        data.mnist(given, samples=1)
+    except FileNotFoundError:
+        return ""
+    return given
