@@ -30,6 +30,7 @@ HALVINGS = 40  # of a line search
 DOUBLINGS = 14  # where the loss falls for ever, as on separable classes, there is no minimum
 NARROWINGS = 6  # of the bracket of a line search: the minimum to a hundredth of the size
 ROUNDINGS = 64  # by which a loss must be lower to be lower
+ROUNDED = 4  # of a rest V - B U, in roundings of its terms
 EXPLAINED = 1e-10  # the share of B_prev's norm down to which B is taken to explain a column
 FAINTEST = 1e-290  # sums of squares below have lost digits
 GROSS = 1e-2  # by which moments may contradict each other, relative to the larger
@@ -751,7 +752,6 @@ def _extension(
     """The gain of the neurons that a layer gets, and the edits: none, or an Add behind its Move."""
     B_prev, B, V = *activity.inputs[layer : layer + 2], activity.goals[layer + 1]
     k = min(most or V.shape[1], V.shape[1])
-    # Of the rest of a rounding, no neuron comes.
     least = max(threshold, _mean_square(V) * EXPLAINED**2)
     update = np.zeros((V.shape[1], B.shape[1]))
     rest = V
@@ -763,7 +763,9 @@ def _extension(
         neurons = Neurons(*found)
     else:
         neurons = best_neurons(B_prev, rest, k, cutoff=cutoff)
-    kept = int((neurons.strengths**2 > least).sum())
+    # Of the rest of a rounding, no neuron comes; a large update leaves a large one.
+    rounded = ROUNDED * EPS * float(np.linalg.norm(_norms(B) * _norms(update))) / np.sqrt(len(B))
+    kept = int((neurons.strengths**2 > max(least, rounded**2)).sum())
     if kept == 0:
         return 0.0, []
     if old_weights == "joint" and kept < k:

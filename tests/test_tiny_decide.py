@@ -560,3 +560,29 @@ def test_numbers_that_are_too_small_are_named(line_search):
                        **options).edits  # fmt: skip
     plan = tiny.decide(network, X, Y, loss, threshold=1e9, **options)
     assert plan.message == "No neuron's gain is above the threshold."
+
+
+# ---- what an update leaves of rounding -----------------------------------------------------------
+
+
+@pytest.mark.statement("TINY-dead-new")
+@pytest.mark.parametrize("old_weights", ["sequential", "joint"])
+def test_where_the_update_cancels_its_rounding_gets_no_neuron(old_weights, monkeypatch):
+    """Two neurons nearly alike: weights of 1e6 and more. Three classes leave two neurons."""
+
+    def counts():
+        rng, found = np.random.default_rng(0), []
+        X, Y = rng.normal(size=(60, 12)), rng.integers(0, 3, size=60)
+        for apart in (1e-2, 1e-8, 1e-9, 1e-10):
+            hidden, way = rng.normal(size=(6, 13)), rng.normal(size=13)
+            hidden[1] = hidden[0] + apart * way
+            out = np.column_stack([rng.normal(size=(3, 6)), np.zeros(3)])
+            network = networks.MLP([hidden, out], "tanh")
+            plan = tiny.decide(network, X, Y, "softmax_cross_entropy", old_weights=old_weights)
+            found.append(len(plan.edits[-1].fan_in))
+        return found
+
+    assert counts() == [2, 2, 2, 2]
+    if old_weights == "sequential":
+        monkeypatch.setattr(tiny, "ROUNDED", 0)
+        assert counts() != [2, 2, 2, 2]
