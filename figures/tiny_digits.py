@@ -241,6 +241,9 @@ def trained(
     and after, the number of neurons, the mean and the largest of lambda^2, the desired update
     mean |V|^2 of the layer that reads the neurons. If `mapped`, by round and layer, the output
     included: the four parts of its bottleneck on those images, before the round and at the end.
+
+    Raises FloatingPointError where the training diverges: there is no figure then, and it is said
+    of which training.
     """
     X, Y, *tests = digits(*(setting[name] for name in ("data", "samples", "tests", "pixels")))
     batches, drawn = (np.random.default_rng(seed_for("TINY digits", name, seed))
