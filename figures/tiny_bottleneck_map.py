@@ -58,7 +58,8 @@ def plot(data: dict[str, Any]) -> Any:
         image = axis.imshow(values.T[::-1], aspect="auto", cmap="cividis", **limits)
         axis.set(title=title, yticks=range(3), yticklabels=LAYERS[::-1])
         for (k, layer), value in np.ndenumerate(values):
-            text = f"{10**value:.2g}" if amount else f"{value:.2f}".lstrip("0")
+            digits = ".0f" if 10**value > 10 else ".2g"
+            text = f"{10**value:{digits}}" if amount else f"{value:.2f}".lstrip("0")
             bright = image.norm(value) > 0.5
             axis.text(k, 2 - layer, text, ha="center", va="center", fontsize=5.5,
                       color=style.BLACK if bright else "white")  # fmt: skip
