@@ -116,7 +116,8 @@ def grown(
 
 def plot(data: dict[str, Any]) -> Any:
     rows = len(data["grid"])
-    figure, axes = style.panels(rows, 3, size=(style.PAGE, 2.2 * rows + 0.5), squeeze=False)
+    size = style.PAGE, 2.2 * rows + 0.5
+    figure, axes = style.panels(rows, 3, size=size, squeeze=False, sharey="col")
     panels = ((NEURONS, "loss"), (NEURONS, "accuracy"), (SPLITS, "accuracy"))
     for g, row in enumerate(axes):
         for axis, (rule, name) in zip(row, panels, strict=True):
@@ -128,15 +129,33 @@ def plot(data: dict[str, Any]) -> Any:
                 axis.plot(x, middle, label=f"m = {m}", **look)
                 axis.fill_between(x, middle - spread, middle + spread, color=look["color"],
                                   alpha=0.12, linewidth=0)  # fmt: skip
-            axis.set(xlabel="neurons", title=f"{rule}, {data['grid'][g]}",
-                     ylabel="loss on the samples" if name == "loss" else "accuracy on tests",
-                     xticks=x)
+            words = "loss on the samples" if name == "loss" else "accuracy on tests"
+            axis.set(xticks=x, ylabel=f"{data['grid'][g]}\n{words}" if axis is row[0] else words)
+            if name == "loss":
+                axis.set_yscale("log")
+    for axis, (rule, _) in zip(axes[0], panels, strict=True):
+        axis.set_title(rule)
+    for axis in axes[-1]:
+        axis.set_xlabel("neurons")
     style.legend(figure, axes[0, 0])
     return figure
 
 
 def claims(data: dict[str, Any]) -> list[Claim]:
-    """The claims were written before the first run."""
+    """The claims were written before the first run, what they depend on after it."""
+    depends = {
+        "lower loss on the samples than m = 3": "On the size of the split: with a line search m = "
+        "2 ends lower for seven seeds of ten, with 0.01 for none.",
+        "more accurate on tests than m = 3": "On the size of the split: with a line search neither "
+        "is reliably ahead, with 0.01 m = 3 is for every seed, by 0.2 points in the mean.",
+        "than m = 4": "Little on c and on the size of the split: m = 2 is ahead for at most three "
+        "seeds of ten in every setting. At c = 1.3 with a line search they are nearly alike.",
+        "larger": "On nothing: a split adds m - 1 neurons.",
+        "m = 3 ends at most": "On c and the size, within the bound: from 0.5 points less in the "
+        "mean (c = 3) to 0.4 more (size 0.01).",
+        "m = 4 ends at most": "On the bound of one point, which two seeds in ten pass: m = 4 is "
+        "0.6 to 0.8 points better in the mean, with 2.4 to 2.5 times the parameters.",
+    }
     loss, accuracy, parameters = (data[n][..., -1] for n in ("loss", "accuracy", "parameters"))
     judged = []
     for k, m in enumerate(COPIES[1:], start=1):
@@ -157,7 +176,8 @@ def claims(data: dict[str, Any]) -> list[Claim]:
                 number[f"mean and spread, m = 2 and m = {m}, {name}"] = [
                     [float(each.mean()), float(each.std())] for each in pair
                 ]
-            judged.append(Claim.judged(ID, words, holds.ravel(), number=number))
+            why = next(text for piece, text in depends.items() if piece in words)
+            judged.append(Claim.judged(ID, words, holds.ravel(), number=number, depends_on=why))
     return judged
 
 
@@ -173,8 +193,8 @@ def tables(data: dict[str, Any]) -> dict[str, Any]:
 
 def summary(data: dict[str, Any]) -> str:
     """Means at the end."""
-    lines = [" " * 30 + "".join(f"{name:>12s}" for name in COLUMNS)]
+    lines = [" " * 40 + "".join(f"{name:>12s}" for name in COLUMNS)]
     for g, r, k in np.ndindex(data["loss"].shape[:3]):
         means = "".join(f"{data[name][g, r, k, :, -1].mean():12.4f}" for name in COLUMNS)
-        lines.append(f"{data['grid'][g]:10s}{RULES[r]:15s}m = {COPIES[k]}{means}")
+        lines.append(f"{data['grid'][g]:20s}{RULES[r]:15s}m = {COPIES[k]}{means}")
     return "\n".join(lines)
