@@ -20,6 +20,7 @@ from typing import Any, cast
 import numpy as np
 
 from refgrow import (
+    _chain,
     activations,
     growth,
     kernels,
@@ -321,7 +322,8 @@ def gradmax(
     -------
     growth.Plan
         Of order 1 and remainder 2. The coefficient is zero for fan-ins of zero, which change the
-        loss at no size. Without edits where there is no gradient at all.
+        loss at no size. At a kink the gradient is the one from the left, and the coefficient the
+        slope along the plan: it may be positive. Without edits where there is no gradient at all.
 
     Raises
     ------
@@ -336,7 +338,8 @@ def gradmax(
     """
     activation = _grown_activation(network, layer, "gradmax")
     X, Y, loss = networks.check(network, X, Y, loss)
-    B, _, G = _around(network, X, Y, loss, layer)
+    activity = _chain.activity(network, X, Y, loss)
+    B, G = activity.inputs[layer], -activity.goals[layer + 1]
     k = validation.as_integer(k, "k", at_least=1, at_most=G.shape[1])
     step = validation.one_of(fan_in, "fan_in", ("zero", "gradient"))
     norm = validation.as_scalar(norm, "norm", above=0)
@@ -362,8 +365,8 @@ def gradmax(
         f"{k} neurons are added to layer {layer}; the gradient of their weights has norm "
         f"{np.linalg.norm(toward):.3g}."
     )
-    coefficient = float(_first_order(activation, B, G, alpha, omega).sum())
     add = _unchanged_at_zero(network, layer, alpha, omega, activation)
+    coefficient = _chain.first_order(activity, (add,)) if step == "gradient" else 0.0
     return growth.Plan((add,), size, coefficient, 1, 2, message)
 
 
@@ -401,7 +404,8 @@ def random_neurons(
         default. Only their directions count.
     downhill : bool
         Whether every neuron whose first-order effect is to raise the loss has its fan-out turned
-        around.
+        around. Where a pre-activation above is exactly at a kink, both ways may raise it: the
+        neuron gets the one that does less, taken by itself.
     old_weights : {"fixed", "sequential"}
         "sequential": the weights that read the layer make their best update too, that of TINY's
         Prop 3.1, by the same size.
@@ -413,7 +417,8 @@ def random_neurons(
     Returns
     -------
     growth.Plan
-        Of order 1 and remainder 2; the coefficient has any sign, unless `downhill`.
+        Of order 1 and remainder 2; the coefficient has any sign, unless `downhill`. It is the slope
+        along all that the plan does, kinks included.
 
     Raises
     ------
@@ -425,7 +430,8 @@ def random_neurons(
     """
     activation = _grown_activation(network, layer, "random_neurons")
     X, Y, loss = networks.check(network, X, Y, loss)
-    B, H, G = _around(network, X, Y, loss, layer)
+    activity = _chain.activity(network, X, Y, loss)
+    B, H, V = *activity.inputs[layer : layer + 2], activity.goals[layer + 1]
     k = validation.as_integer(k, "k", at_least=1)
     downhill = validation.as_bool(downhill, "downhill")
     update = validation.one_of(old_weights, "old_weights", ("fixed", "sequential"))
@@ -434,17 +440,14 @@ def random_neurons(
     alpha = _draws(sample or _normal(B.shape[1]), rng, k, B.shape[1])
     scale = np.sqrt(np.mean((B @ alpha.T) ** 2, axis=0))[:, None]
     alpha = np.divide(alpha, scale, out=alpha.copy(), where=scale > 0)
-    omega = rng.normal(size=(G.shape[1], k))
+    omega = rng.normal(size=(V.shape[1], k))
     omega /= np.linalg.norm(omega, axis=0)
-    effects = _first_order(activation, B, G, alpha, omega)
     if downhill:
-        omega, effects = np.where(effects > 0, -omega, omega), -np.abs(effects)
+        omega = np.where(_uphill(activity, layer, alpha, omega), -omega, omega)
     edits: tuple[growth.Edit, ...] = (_unchanged_at_zero(network, layer, alpha, omega, activation),)
-    coefficient = float(effects.sum())
     if update == "sequential":
-        direction = tiny.best_update(H, -G)
-        edits += (growth.Move(layer + 1, direction),)
-        coefficient += float(np.vdot(G, H @ direction.T)) / len(H)
+        edits += (growth.Move(layer + 1, tiny.best_update(H, V)),)
+    coefficient = _chain.first_order(activity, edits)
     message = f"{k} random neurons are added to layer {layer}."
     return growth.Plan(edits, size, coefficient, 1, 2, message)
 
@@ -802,29 +805,23 @@ def _at_zero(activation: activations.Activation) -> float:
     return float(activation.value(np.zeros(1))[0])
 
 
-def _around(
-    network: "Shallow | MLP", X: np.ndarray, Y: np.ndarray, loss: losses.Loss, layer: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a hidden layer reads (n, q) and puts out (n, r), biases' ones included, and the
-    gradient of the loss, per sample, with respect to the pre-activations that read it (n, p)."""
-    trace, G = network.forward(X), -tiny.desired_updates(network, X, Y, loss)[layer + 1]
-    if isinstance(network, Shallow):
-        return trace.inputs[0], trace.states[0], G
-    return trace.inputs[layer], trace.inputs[layer + 1], G
-
-
-def _first_order(
-    activation: activations.Activation,
-    B: np.ndarray,
-    G: np.ndarray,
-    fan_in: np.ndarray,
-    fan_out: np.ndarray,
+def _uphill(
+    activity: _chain.Activity, layer: int, fan_in: np.ndarray, fan_out: np.ndarray
 ) -> np.ndarray:
-    """What each new neuron does to the mean loss, times the size, as the size tends to 0 from
-    above: (k,). A kinked activation has a slope for either sign of the pre-activation."""
-    Z = B @ fan_in.T
-    slopes = activation.derivative(np.where(Z > 0, np.finfo(float).tiny, 0.0))
-    return np.asarray((slopes * Z * (G @ fan_out)).mean(axis=0))
+    """Which new neurons, each by itself, do better with their fan-outs turned around: (k,)."""
+    left, right = activity.activation.derivative(np.array([0.0, np.nextafter(0.0, 1.0)]))
+    if left != right and any((state == 0).any() for state in activity.states[layer + 1 : -1]):
+        # What is at a kink does not turn its slope with the neuron.
+        def effects(sign: float) -> np.ndarray:
+            alone = [growth.Add(layer, a[None], sign * omega[:, None])
+                     for a, omega in zip(fan_in, fan_out.T, strict=True)]  # fmt: skip
+            return np.array([_chain.first_order(activity, (add,)) for add in alone])
+
+        return effects(1.0) > effects(-1.0)
+    Z = activity.inputs[layer] @ fan_in.T
+    slopes = np.where(Z > 0, right, left)
+    found: np.ndarray = (slopes * Z * (activity.goals[layer + 1] @ fan_out)).mean(axis=0) < 0
+    return found
 
 
 def _unchanged_at_zero(

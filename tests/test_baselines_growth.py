@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from refgrow import activations, baselines, growth, losses, networks, neurons, train
+from refgrow import activations, baselines, growth, losses, networks, neurons, tiny, train
 from refgrow.numerics import taylor_slope
 
 SAME = 1e-12  # Rounding of sums of order one over a few layers.
@@ -205,6 +205,17 @@ def test_where_there_is_no_gradient_nothing_is_added():
     assert "1 neurons are added" in plan.message
 
 
+@pytest.mark.parametrize("p", [2, 3, 5])
+def test_what_rounding_leaves_of_a_direction_gets_no_neuron(p):
+    """The gradients of softmax add up to zero over the classes: M has rank p - 1, to rounding."""
+    case = problem(loss="softmax_cross_entropy", p=p)
+    omega = baselines.gradmax(*case, layer=1, k=p).edits[0].fan_out
+    assert omega.shape == (p, p - 1)
+    assert np.abs(omega.sum(axis=0)).max() < SAME
+    # Negative control: with the squared loss nothing is left out.
+    assert baselines.gradmax(*problem(p=p), layer=1, k=p).edits[0].fan_out.shape == (p, p)
+
+
 def test_gradmax_is_blind_to_redundancy():
     """One linear neuron reads x_1. What the target has of x_1, which the old weights can learn, is
     what GradMax adds a neuron for; TINY's best neuron adds what they cannot learn."""
@@ -386,6 +397,112 @@ def test_a_seed_repeats_and_a_generator_moves_on():
     assert np.array_equal(draw(rng=1).edits[0].fan_in, draw(rng=1).edits[0].fan_in)
     rng = np.random.default_rng(1)
     assert not np.array_equal(draw(rng=rng).edits[0].fan_in, draw(rng=rng).edits[0].fan_in)
+
+
+def right_slope(case, plan, size=1e-5):
+    """The derivative of the loss in the size at 0+, by two secants: what is left is of the order of
+    the third derivative times size**2, some 1e-8, and rounding over the size, some 1e-9."""
+    network, X, Y, loss = case
+    value = losses.get(loss).value
+    start = value(network(X), Y)
+    whole, half = [
+        (value(growth.apply(network, plan, s)(X), Y) - start) / s for s in (size, size / 2)
+    ]
+    return 2 * half - whole
+
+
+def by_the_gradient(case, plan):
+    """What the gradient of what is moved and added says: for pre-activations above that are at a
+    kink, the slope from the left. It is wrong where a plan moves them to the right."""
+    network, X, Y, loss = case
+    sigma, inputs = activations.get(network.activation), network.forward(X).inputs
+    total, V = 0.0, tiny.desired_updates(network, X, Y, loss)[1:]
+    for edit in plan.edits:
+        if isinstance(edit, growth.Add):
+            Z = inputs[edit.layer] @ edit.fan_in.T
+            change = sigma.derivative(np.where(Z > 0, 1e-300, 0.0)) * Z @ edit.fan_out.T
+            total -= np.vdot(V[edit.layer], change) / len(X)
+        else:
+            total -= np.vdot(V[edit.layer - 1], inputs[edit.layer] @ edit.direction.T) / len(X)
+    return total
+
+
+def at_kinks(activation, seed):
+    """Integers: many pre-activations are exactly zero."""
+    rng = np.random.default_rng(seed)
+    sizes = pairwise((2, 3, 3, 2))
+    weights = [rng.integers(-1, 2, size=(b, a + 1)).astype(float) for a, b in sizes]
+    X, Y = (rng.integers(-2, 3, size=(8, 2)).astype(float) for _ in range(2))
+    return networks.MLP(weights, activation), X, Y, "squared"
+
+
+@pytest.mark.parametrize(
+    "activation, decide",
+    [
+        ("relu", partial(baselines.random_neurons, k=2)),
+        ("relu", partial(baselines.random_neurons, k=2, old_weights="sequential", downhill=True)),
+        ("selu", partial(baselines.random_neurons, k=2)),
+        ("selu", partial(baselines.random_neurons, k=2, old_weights="sequential", downhill=True)),
+        ("selu", partial(baselines.gradmax, fan_in="gradient")),
+    ],
+)
+def test_pre_activations_above_that_are_at_a_kink_are_seen(activation, decide):
+    wrong = 0
+    for seed in range(25):
+        case = at_kinks(activation, seed)
+        more = {"rng": seed} if decide.func is baselines.random_neurons else {}
+        plan = decide(*case, layer=0, **more)
+        slope = right_slope(case, plan)
+        assert plan.coefficient == pytest.approx(slope, rel=1e-5, abs=1e-5), seed
+        wrong += abs(by_the_gradient(case, plan) - slope) > 0.01 * (1 + abs(slope))
+    assert wrong >= 2, "kinks should matter"
+    # Weights of all sizes: no kink, and the gradient is right.
+    case = problem(activation)
+    plan = decide(*case, layer=0, **more)
+    assert by_the_gradient(case, plan) == pytest.approx(plan.coefficient, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_smallest_network_at_a_kink(seed):
+    """relu, and a second layer at zero everywhere: only what raises its pre-activation passes."""
+    network = networks.MLP([[[1.0, 0.0]], [[0.0, 0.0]], [[1.0, 0.0]]], "relu")
+    X = Y = np.array([[1.0], [2.0]])
+    case = network, X, Y, "squared"
+    for downhill in (False, True):
+        plan = baselines.random_neurons(*case, layer=0, rng=seed, downhill=downhill)
+        (add,) = plan.edits
+        change = np.maximum(np.column_stack([X, np.ones(2)]) @ add.fan_in.T, 0.0) @ add.fan_out.T
+        expected = -float((Y * np.maximum(change, 0.0)).mean())
+        assert plan.coefficient == pytest.approx(expected, abs=SAME)
+        assert right_slope(case, plan) == pytest.approx(expected, abs=1e-8)
+        assert by_the_gradient(case, plan) == 0
+        # Every neuron that any sample reaches can help here, with a fan-out of one sign.
+        assert not downhill or expected < 0 or not change.any()
+
+
+def test_where_both_ways_lead_up_downhill_takes_the_lower():
+    """What comes off its kink above, in either direction of the fan-out, leads from the target."""
+    network = networks.MLP([[[1.0, 0.0]], [[0.0, 0.0]] * 2, [[1.0, 3.0, 0.0]]], "relu")
+    X, Y = np.array([[1.0], [2.0]]), np.array([[-1.0], [-1.0]])
+    case, turned = (network, X, Y, "squared"), 0
+    for seed in range(20):
+        plain, down = [
+            baselines.random_neurons(*case, layer=0, rng=seed, downhill=downhill)
+            for downhill in (False, True)
+        ]
+        add = plain.edits[0]
+        both = [
+            growth.Plan((replace(add, fan_out=sign * add.fan_out),), 1.0, 0.0, 1, 2)
+            for sign in (1, -1)
+        ]
+        slopes = [right_slope(case, plan) for plan in both]
+        assert min(slopes) >= -1e-8
+        turned += slopes[1] < slopes[0]
+        assert down.coefficient == pytest.approx(min(slopes), abs=1e-8)
+        np.testing.assert_array_equal(
+            down.edits[0].fan_out, both[int(slopes[1] < slopes[0])].edits[0].fan_out
+        )
+    assert 0 < turned < 20
 
 
 def test_gradmax_beats_random_fan_outs_of_the_same_size():
