@@ -361,6 +361,36 @@ def test_verdicts_on_strengths():
         1, 1, 1, 1, 1, 0, 1, 1]  # fmt: skip
 
 
+def test_what_all_neurons_of_a_layer_reach_is_a_sum():
+    """Two rounds, two layers: the share is that of all neurons, not of one in the middle."""
+    one = {
+        "mean": np.array([[0.2, 0.1], [0.01, 0.0]]),
+        "largest": np.array([[0.4, 0.1], [0.02, 0.0]]),
+        "neurons": np.array([[3, 4], [5, 0]]),
+        "desired": np.array([[1.0, 2.0], [0.5, 0.25]]),
+        "drawn": np.array([[100, 100], [200, 200]]),
+        "steps": np.array([0, 5, 5, 5, 10, 10, 10, 15]),
+        "test": np.arange(8) / 10, "loss": 1 - np.arange(8) / 10,
+        "widths": np.array([[1, 1], [4, 5], [9, 5]]),
+    }  # fmt: skip
+    two = {**one, "desired": 1.5 * one["desired"], "test": one["test"] / 2}
+    found = tiny_fig11_strengths._arm([one, two], [5, 10, 20])
+    share = [[0.6, 0.2], [0.1, 0.0]]
+    np.testing.assert_allclose(found["share"], [share, np.array(share) / 1.5], rtol=ROUNDING)
+    np.testing.assert_array_equal(found["mean"], [one["mean"]] * 2)
+    np.testing.assert_array_equal(found["largest"], [one["largest"]] * 2)
+    # The first look of a round's step is that before the round; past the end, the last one.
+    np.testing.assert_allclose(found["test"], [[0.1, 0.4, 0.7], [0.05, 0.2, 0.35]])
+    np.testing.assert_allclose(found["loss"], [[0.9, 0.6, 0.3]] * 2)
+    np.testing.assert_array_equal(found["widths"], one["widths"])
+    # 0.1 and 0.067 of what is desired: means would be 0.02 and 0.013, and the verdict another one.
+    judged = [
+        claim for claim in tiny_fig11_strengths._claims(found, 1, "cut")
+        if "no linear correlation is left: the neurons of hidden layer 1" in claim.claim
+    ]  # fmt: skip
+    assert shares(judged) == [0]
+
+
 def test_verdicts_on_random_neurons():
     def arm(grown, end, seconds=2.0):
         results = runs([[0.1, grown, end]], steps=(0, 0, 10), seconds=(0.0, 1.0, seconds))
@@ -402,3 +432,12 @@ def test_verdicts_on_bottlenecks():
     assert shares(tiny_bottleneck_map.claims(data)) == [1, 1, 1, 1]
     data["parts"] = data["parts"][:, ::-1]  # the other way round
     assert shares(tiny_bottleneck_map.claims(data)) == [0, 0, 1, 0]
+    # Ahead at the start and in the end, or at one of the two only.
+    ahead = [[1, 1.0, 0.0, 0], [1, 0.1, 0.9, 0.09], [4, 2.4, 1.6, 0.01]]
+    behind = [[1, 1.0, 0.0, 0], [1, 0.1, 0.9, 0.01], [4, 2.4, 1.6, 0.36]]
+    for ends, expected in (((ahead, ahead), 1), ((ahead, behind), 0), ((behind, ahead), 0)):
+        data["parts"] = np.array([ends])
+        assert shares(tiny_bottleneck_map.claims(data))[2] == expected
+    # By seed: one of two.
+    data["parts"] = np.array([[ahead, ahead], [ahead, behind]])
+    assert shares(tiny_bottleneck_map.claims(data))[2] == 0.5
