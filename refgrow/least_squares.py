@@ -202,7 +202,8 @@ def _by_factors(
     lowest = max(n, q) * EPS * s[0] if not cutoff else cutoff
     rank = int((s > max(lowest, relative * s[0])).sum())
     image = U[:, :rank].T @ root[:, q:]
-    return Vt[:rank].T @ (image / s[:rank, None]), image, rank
+    with np.errstate(over="ignore", invalid="ignore"):  # Refused by the caller.
+        return Vt[:rank].T @ (image / s[:rank, None]), image, rank
 
 
 def _by_moments(

@@ -810,6 +810,9 @@ def _layers(layer: Any, hidden: int) -> list[int]:
     if isinstance(layer, str):
         validation.one_of(layer, "layer", ("all", "bottleneck"))
         return list(range(hidden))
+    validation.as_integer(layer, "layer", at_least=0)
+    if not hidden:
+        raise ValueError(f"layer {layer} cannot grow: the network has no hidden layer.")
     return [validation.as_integer(layer, "layer", at_least=0, at_most=hidden - 1)]
 
 
