@@ -106,7 +106,8 @@ DEPENDS = {
     "the end of many.",
     "time, same widths": "On the clock: two thirds of growth's time go into estimating and line "
     "searches, on 20 000 images and one processor.",
-    "time, large": "On the size: its steps take several times as long.",
+    "time, large": "On the size, and on when one looks: its steps take several times as long, but "
+    "growing comes first, and before that has paid the large network is ahead.",
     "large": "On the size, and on how many steps growing is spread over.",
 }
 
