@@ -146,6 +146,8 @@ def best_neurons(B_prev: Any, V: Any, k: int, *, cutoff: float | None = None) ->
     -------
     Neurons
         (fan_in, fan_out, strengths). Where B_prev has dependent columns, fan_in has least norm.
+        Strengths are exact to about the rounding times the condition number of B_prev, as those of
+        a singular value decomposition are.
 
     Raises
     ------
@@ -823,7 +825,7 @@ def _neurons(regression: least_squares.Regression, k: int) -> Neurons:
     strengths = np.zeros(k)
     strengths[: min(k, rank, len(values))] = values[: min(k, rank)]
     strengths[strengths <= noise] = 0.0
-    fan_out = kernels.signed(Z[:k]) * (strengths > 0)[:, None]
+    fan_out = np.where((strengths > 0)[:, None], kernels.signed(Z[:k]), 0.0)
     fan_in = fan_out @ weights.T
     networks.refuse_overflow([fan_in], "the best neurons' fan-in")
     return Neurons(fan_in, np.ascontiguousarray(fan_out.T), strengths)

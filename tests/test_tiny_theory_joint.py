@@ -224,7 +224,10 @@ def test_with_one_angle_the_share_is_its_square_for_every_goal(rng, sine):
 
 @pytest.mark.statement("TINY-angle-new")
 def test_a_nearly_linear_layer_leaves_the_two_steps_nothing(evidence):
-    """What this paper's neurons are right after they were added; the joint fan-in is then huge."""
+    """What this paper's neurons are right after they were added; the joint fan-in is then huge.
+
+    New neurons read the pre-activation alone, not both inputs.
+    """
     X = np.random.default_rng(1).normal(size=(50, 2))
     goal = np.sin(2 * X[:, :1]) + X[:, 1:] ** 2
     shares, fan_ins = [], []
