@@ -139,7 +139,7 @@ def _limit(axis: Any) -> None:
 # on the cutoff after trials with it too. These lines came last.
 DEPENDS = {
     "random": "On the cutoff: there is none here, as in the paper, and with one input exact "
-    "solutions are large weights that cancel, for random neurons with TINY's update too.",
+    "solutions are large weights, for random neurons with TINY's update too.",
     "fixed": "On the steps: on RBF splits are ahead in short runs, and hardly anybody is in "
     "long ones, since a network grown late has had few steps with all its neurons.",
     "S3D": "On the task and the seed; only the step after one split is certain.",
