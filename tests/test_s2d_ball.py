@@ -228,9 +228,11 @@ def test_thm_2_5_b_order_3_where_an_eigenvalue_is_zero(evidence):
     assert not s2d_theory.steepest_splitting(rho, X, Y, "squared", 0.01).edits
     # A_3 = -3 with the mean over two samples and the half: -3/24.
     assert abs(slope.order - 3) < SLOPE and abs(best.change / 0.01**3 + 1 / 8) < 1e-3
-    order = np.argsort(best.theta[:, 0])
-    assert np.allclose(best.theta[order, 0] / 0.01, [-0.5, 1], atol=0.02)
-    assert np.allclose(best.masses[order], [2 / 3, 1 / 3], atol=0.01)
+    # Two copies that agree to rounding may stand for one.
+    at, left = best.theta[:, 0] / 0.01, best.theta[:, 0] < 0
+    assert np.allclose(at[left], -0.5, atol=0.02) and np.allclose(at[~left], 1, atol=0.02)
+    assert abs(best.masses[left].sum() - 2 / 3) < 0.01
+    assert abs(best.masses[~left].sum() - 1 / 3) < 0.01
 
 
 @pytest.mark.statement("S2D-Thm-2.5b")
