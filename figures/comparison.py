@@ -31,9 +31,9 @@ def settings(full: bool) -> Settings:
     name, content, why = lbi_digits.source(full)
     rbf = {
         "data": "RBF", "loss": "squared", "samples": 1000 if full else 300, "tests": 1000,
-        "batch_size": None, "widths": list(range(3, 17 if full else 9)),
-        "steps": 1000 if full else 250, "spread": 1.5, "biases": 1.5,
-        "path": {"width": 32 if full else 16, "targets": [4, 8, 12, 16] if full else [4, 6, 8],
+        "batch_size": None, "widths": list(range(3, 17 if full else 7)),
+        "steps": 1000 if full else 120, "spread": 1.5, "biases": 1.5,
+        "path": {"width": 32 if full else 16, "targets": [4, 8, 12, 16] if full else [4, 6],
                  "nu": 10.0, "lam": 0.1 if full else 0.3, "step": 0.05,
                  "steps": 2000 if full else 500},
     }  # fmt: skip
@@ -41,9 +41,9 @@ def settings(full: bool) -> Settings:
         "data": name, "content": content, "pooled": 1 if full else 2,
         "loss": "softmax_cross_entropy", "samples": 5000 if full else 600,
         "tests": 2000 if full else 500, "batch_size": 100,
-        "widths": [8, 16, 24, 32, 40, 48] if full else [4, 8, 12, 16],
-        "steps": 200 if full else 80, "spread": 1.0, "biases": 0.0,
-        "path": {"width": 96 if full else 32, "targets": [16, 32, 48] if full else [8, 12, 16],
+        "widths": [8, 16, 24, 32, 40, 48] if full else [4, 8, 12],
+        "steps": 200 if full else 40, "spread": 1.0, "biases": 0.0,
+        "path": {"width": 96 if full else 32, "targets": [16, 32, 48] if full else [8, 12],
                  "nu": 10.0, "lam": 0.1, "step": 0.05, "steps": 300 if full else 120},
     }  # fmt: skip
     return {

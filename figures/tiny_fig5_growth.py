@@ -31,7 +31,7 @@ def settings(full: bool) -> Settings:
         **shared,
         "rounds": Setting(list(runs) if full else [6], "paper", "8 in Figs 5 and 6, 6 in Fig 9, "
                           "15 in Fig 10; in each both layers are extended"),
-        "large": Setting([large for large, _ in runs.values()] if full else [[200, 200]],
+        "large": Setting([large for large, _ in runs.values()] if full else [[100, 100]],
                          "ours", "[1000, 1000] in Fig 10; not said in Fig 5, ours"),
         "longer": Setting(3 if full else 2, "ours", "times as many steps for fixed networks of "
                           "the same widths, to compare at equal time"),

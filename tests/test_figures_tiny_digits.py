@@ -274,7 +274,7 @@ def test_figures_share_their_trainings():
     )
     assert one[0] in two and [cell["cutoff"] for cell in three] == [tiny_growth.STABLE, None]
     assert one[0]["cutoff"] == three[0]["cutoff"]
-    assert one[1]["rounds"] == 0 and one[1]["widths"] != [1, 1] and one[2]["widths"] == [200, 200]
+    assert one[1]["rounds"] == 0 and one[1]["widths"] != [1, 1] and one[2]["widths"] == [100, 100]
     assert one[1]["steps"] == 2 * one[0]["steps"] and one[2]["steps"] == one[0]["steps"]
 
 
