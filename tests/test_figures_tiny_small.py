@@ -86,9 +86,9 @@ def test_verdicts_on_the_widths():
     claims = tiny_widths.claims(widths_data())
     assert shares(claims) == [1, 0, 1, 1]
     assert set(claims[0].number["printed widths met by other rules, of 3"].values()) == {0}
-    # Negative controls: another width, and ten neurons that all live.
+    # Negative control: other widths, ten neurons and more for layer 2 at a time.
     data = widths_data()
-    wrong = widths_data(widths=data["widths"] + 1, strengths=np.full((1, 4, 10), 0.1))
+    wrong = widths_data(widths=data["widths"] + 8 * np.arange(5)[:, None])
     assert shares(tiny_widths.claims(wrong)) == [1, 0, 0, 0]
 
 
