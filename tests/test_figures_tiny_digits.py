@@ -316,6 +316,23 @@ def test_verdicts_on_growth(given, expected):
     assert shares(claims) == expected
 
 
+def test_each_number_of_rounds_has_its_own_starts_and_large_network():
+    asked = []
+
+    def run(function, cells):
+        asked.append([(cell["seed"], cell["rounds"], cell["widths"], cell["steps"])
+                      for cell in cells])  # fmt: skip
+        return [{"widths": np.array([[1, 1], [5, 4]])} for _ in cells]
+
+    data = tiny_fig5_growth.compute(tiny_fig5_growth.settings(True), run)
+    assert list(data["found"]) == [8, 6, 15]
+    for place, (rounds, starts, large) in enumerate(((8, 20, 500), (6, 20, 500), (15, 3, 1000))):
+        grown, same, wide = asked[3 * place : 3 * place + 3]
+        assert grown == [(seed, rounds, [1, 1], 2500) for seed in range(starts)]
+        assert same == [(seed, 0, [5, 4], 7500) for seed in range(starts)]
+        assert wide == [(seed, 0, [large, large], 2500) for seed in range(starts)]
+
+
 def test_growing_is_told_from_training():
     results = runs([[0, 0, 0, 0]], steps=(0, 10, 10, 20), seconds=(0.0, 1.0, 5.0, 6.5))
     assert tiny_fig5_growth._training(results) == [2.5]
